@@ -1,0 +1,50 @@
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint typecheck bench kafka lock clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## Create .venv with the locked dependencies
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing dependencies (about a minute the first time)"
+	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(INSTALLED)
+
+demo: setup ## Run everything on this machine for a minute: broker, worker, traffic, limiter
+	@$(RUN) stream_app demo
+
+test: setup lint typecheck ## Check style and types, and run all tests
+	@$(RUN) pytest
+
+lint: setup ## Check style
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+
+typecheck: setup ## Check types
+	@$(RUN) mypy
+
+bench: setup ## Run the benchmarks (minutes)
+	@$(RUN) benchmarks.limiter
+	@$(RUN) benchmarks.throughput
+
+kafka: setup ## Run a real Kafka broker in the foreground (needs Java 17 and Maven)
+	@$(BIN)/python tests/brokers.py
+
+lock: ## Resolve the dependencies anew into requirements.lock
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/pip install --quiet uv
+	@.venv-lock/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+	@rm -rf .venv-lock
+
+clean: ## Remove what make and the tools have made
+	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What touches Kafka and the stream framework on behalf of the pure core."""

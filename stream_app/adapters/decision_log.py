@@ -1,0 +1,138 @@
+"""Every decision ever made, read from the decision log topic or from a replay's ``decisions.jsonl``."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from stream_app.detection.decisions import Decision
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
+
+#: A broker that has not answered by then counts as lost.
+ANSWER_TIMEOUT_MS = 5_000
+#: A fetch may take as long as the client's own request timeout; a log that stands still longer will not go on.
+STALL_S = 30.0
+#: Requests of this version are answered by Kafka 2.0 to 4.1 and by the embedded broker, which fails the probe that
+#: kafka-python would make without it.
+API_VERSION = (2, 0)
+
+_decoder = msgspec.json.Decoder(Decision)
+
+
+class DecisionLogError(Exception):
+    """The log cannot be read; the message says why in one line."""
+
+
+class Unreadable(NamedTuple):
+    """A record that is no decision v1, where it lies and what is wrong with it."""
+
+    place: str
+    problem: str
+
+
+def read_topic(settings: Settings) -> Iterator[Decision | Unreadable]:
+    """The decision log from its beginning to the end it has when this is called; oldest first within a partition.
+
+    Holds one fetch in memory. Raises ``DecisionLogError`` when the broker or the topic is not there.
+    """
+    consumer = _connect(settings.broker)
+    try:
+        yield from _read(consumer, settings.topic(TopicName.DECISION_LOG))
+    except (KafkaError, OSError) as error:
+        raise DecisionLogError(f"{settings.broker}: {_line(error)}") from error
+    finally:
+        consumer.close(autocommit=False, timeout_ms=1_000)
+
+
+def read_file(path: Path) -> Iterator[Decision | Unreadable]:
+    """The decisions in a file of JSON lines; raises ``DecisionLogError`` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if value := line.strip():
+                    yield _decode(value, f"{path}, line {number}")
+    except OSError as error:
+        raise DecisionLogError(f"{path}: {error.strerror or error}") from error
+
+
+def _connect(broker: str) -> KafkaConsumer:
+    servers = [server.strip() for server in broker.split(",")]
+    failures = [failure for server in servers if (failure := _connection_failure(server))]
+    if len(failures) == len(servers):
+        raise DecisionLogError(f"no Kafka broker answers at {broker} ({failures[0]})")
+    return KafkaConsumer(
+        bootstrap_servers=servers,
+        api_version=API_VERSION,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        allow_auto_create_topics=False,
+        max_poll_records=5_000,
+        fetch_max_wait_ms=100,  # the embedded broker answers no sooner, whatever comes in
+        metrics_enabled=False,
+    )
+
+
+def _connection_failure(server: str) -> str | None:
+    # The client would retry until its timeout, without the reason and without closing its sockets.
+    host, _, port = server.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_TIMEOUT_MS / 1000).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _read(consumer: KafkaConsumer, topic: str) -> Iterator[Decision | Unreadable]:
+    # The first question is one with a deadline: bootstrap() and partitions_for_topic() wait for ever.
+    consumer.end_offsets([TopicPartition(topic, 0)], timeout_ms=ANSWER_TIMEOUT_MS)
+    partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    ends = consumer.end_offsets(partitions, timeout_ms=ANSWER_TIMEOUT_MS)
+    consumer.assign(partitions)
+    consumer.seek_to_beginning(*partitions)
+    deadline = time.monotonic() + STALL_S
+    while left := [part for part in partitions if _position(consumer, part) < ends[part]]:
+        fetched = consumer.poll(timeout_ms=200)
+        if fetched:
+            deadline = time.monotonic() + STALL_S
+        elif time.monotonic() > deadline:
+            raise KafkaError(f"{topic} stands still {STALL_S:.0f} s before the end of partition {left[0].partition}")
+        for part, records in fetched.items():
+            for record in records:
+                if record.offset < ends[part] and record.value is not None:
+                    yield _decode(record.value, f"{topic}, partition {part.partition}, offset {record.offset}")
+
+
+def _position(consumer: KafkaConsumer, partition: TopicPartition) -> int:
+    return consumer.position(partition, timeout_ms=ANSWER_TIMEOUT_MS) or 0
+
+
+def _decode(value: bytes, place: str) -> Decision | Unreadable:
+    try:
+        decision = _decoder.decode(value)
+        for time_text in _times(decision):
+            datetime.fromisoformat(time_text)
+    except (ValueError, RecursionError) as error:
+        return Unreadable(place, (str(error) or type(error).__name__).splitlines()[0])
+    return decision
+
+
+def _times(decision: Decision) -> list[str]:
+    """The times of a decision; its type checks their form, but not that the date exists."""
+    evidence = decision.evidence
+    seen = [] if evidence is msgspec.UNSET else [evidence.first_time, evidence.last_time]
+    return [decision.issued_at, decision.expires_at, *seen]
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, KafkaTimeoutError):
+        return f"no answer within {ANSWER_TIMEOUT_MS // 1000} s; is the broker up, and does the topic exist?"
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,86 @@
+"""The operator topic as every worker reads it: whole, from the start, without a group, before work begins."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from mode import Service
+from msgspec import Struct
+
+from stream_app.detection.decode import Rejected
+from stream_app.detection.operators import Instruction, SetPolicy, parse_operator
+from stream_app.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+#: How long a poll waits for news; also how soon a stop is noticed.
+_POLL_MS = 200
+#: Pause before another try when the broker does not answer.
+_RETRY_S = 1.0
+
+
+class OperatorEntry(Struct, frozen=True):
+    """One operator record, understood or refused, at its offset."""
+
+    offset: int
+    instruction: Instruction | Rejected
+    original: bytes
+
+
+class OperatorLog(Service):
+    """Reads the operator topic to its end (``complete``), then follows it; ``entries`` keeps all of it in order.
+
+    The topic has one partition and a low rate by contract, so that keeping it whole is cheap. ``on_entry`` is called
+    and awaited for each record that arrives, in order.
+    """
+
+    def __init__(
+        self, broker: str, topic: str, metrics: Metrics, on_entry: Callable[[OperatorEntry], Awaitable[None]]
+    ) -> None:
+        super().__init__()
+        self.entries: list[OperatorEntry] = []
+        self.topic = topic
+        self.complete = asyncio.Event()
+        self._broker = broker
+        self._metrics = metrics
+        self._on_entry = on_entry
+
+    @Service.task
+    async def _read(self) -> None:
+        while not self.should_stop:
+            try:
+                await self._follow()
+            except KafkaError as error:
+                _log.warning("operator topic %s: %s; trying again", self.topic, error)
+                await self.sleep(_RETRY_S)
+
+    async def _follow(self) -> None:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._broker, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            place = TopicPartition(self.topic, 0)
+            consumer.assign([place])
+            end = (await consumer.end_offsets([place]))[place]
+            begin = (await consumer.beginning_offsets([place]))[place]
+            consumer.seek(place, max(begin, self.entries[-1].offset + 1 if self.entries else 0))
+            while not self.should_stop:
+                if await consumer.position(place) >= end:
+                    self.complete.set()
+                for record in (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place, []):
+                    await self._take(record.offset, record.value or b"")
+        finally:
+            await asyncio.shield(consumer.stop())
+
+    async def _take(self, offset: int, value: bytes) -> None:
+        entry = OperatorEntry(offset, parse_operator(value), value)
+        outcome = "rejected" if isinstance(entry.instruction, Rejected) else "accepted"
+        self._metrics.operator_records.labels(outcome).inc()
+        match entry.instruction:
+            case Rejected(detail=detail):
+                _log.warning("operator record %d refused: %s", offset, detail.replace("\n", "; "))
+            case SetPolicy(record=record, policy=policy):
+                _log.warning("policy %s (%s) from now on, by %s", policy.version, policy.mode, record.by)
+        self.entries.append(entry)
+        await self._on_entry(entry)

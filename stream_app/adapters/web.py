@@ -1,0 +1,50 @@
+"""``/metrics``, ``/health`` and ``/ready`` of a worker."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from mode import Service
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+
+class WebFace(Service):
+    """A small HTTP server beside the stream; ``why_not_ready`` returns nothing once the worker does its work."""
+
+    def __init__(
+        self, bind: str, port: int, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
+    ) -> None:
+        super().__init__()
+        self._bind, self._port = bind, port
+        self._registry = registry
+        self._why_not_ready = why_not_ready
+        self._runner: web.AppRunner | None = None
+
+    async def on_start(self) -> None:
+        """Bind; raises ``OSError`` when the port is taken."""
+        site = web.Application()
+        site.add_routes(
+            [
+                web.get("/metrics", self._metrics),
+                web.get("/health", self._health),
+                web.get("/ready", self._ready),
+            ]
+        )
+        self._runner = web.AppRunner(site, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._bind, self._port).start()
+
+    async def on_stop(self) -> None:
+        """Close the socket."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        if reason := self._why_not_ready():
+            return web.json_response({"status": "not ready", "reason": reason}, status=503)
+        return web.json_response({"status": "ready"})

@@ -1,0 +1,1 @@
+"""Faust agents: each takes a chunk, calls the core, and has its effects performed."""

@@ -1,0 +1,128 @@
+"""Composition root: the Faust application, its agent, its services and what they share."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faust
+from mode.types import ServiceT
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+
+from stream_app.adapters.broker_watch import BrokerWatch
+from stream_app.adapters.embedded_transport import use_embedded_transport
+from stream_app.adapters.operator_log import OperatorLog
+from stream_app.adapters.ownership import Ownership
+from stream_app.adapters.producing import EffectProducer
+from stream_app.adapters.stop_deadline import set_stop_deadline
+from stream_app.adapters.web import WebFace
+from stream_app.agents.requests import add_requests_agent
+from stream_app.detection.policy import Policy, load_policy
+from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
+
+#: The broker's own least session timeout; a dead worker's partitions move after it. The embedded broker allows less.
+SESSION_TIMEOUT_S, EMBEDDED_SESSION_TIMEOUT_S = 6.0, 2.0
+DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
+
+
+def read_policy(settings: Settings) -> Policy:
+    """The policy file of the settings, or the one that comes with the package.
+
+    Raises ``PolicyError`` when it is not a policy and ``OSError`` when it cannot be read.
+    """
+    path = settings.policy or DEFAULT_POLICY
+    return load_policy(path.read_text(), str(path))
+
+
+class WorkerParts(NamedTuple):
+    """A Faust application and the services that live beside it."""
+
+    app: faust.App
+    services: list[ServiceT]
+
+
+def create_app(settings: Settings, policy: Policy) -> WorkerParts:
+    """Build the application; nothing connects before it is started."""
+    registry = CollectorRegistry()
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        registry.register(collector)
+    metrics = Metrics(registry)
+    app = _faust_app(settings)
+    if settings.embedded:
+        use_embedded_transport(app)
+    ownership = _ownership(app, settings, policy, metrics)
+    log = OperatorLog(settings.broker, settings.topic(TopicName.OPERATOR), metrics, ownership.instruct)
+    ownership.operator_log = log
+    requests = app.topic(settings.topic(TopicName.REQUESTS), key_serializer="raw", value_serializer="raw")
+    add_requests_agent(app, requests, ownership)
+    _hand_over_on_leaving(app, ownership)
+
+    def why_not_ready() -> str | None:
+        if not log.complete.is_set():
+            return "the operator topic has not been read to its end"
+        if app.rebalancing or not app.consumer.assignment():
+            return "no partitions are assigned and recovered"
+        return None
+
+    web = WebFace(settings.web_bind, settings.web_port, registry, why_not_ready)
+    return WorkerParts(app, [log, web, BrokerWatch(settings.broker)])
+
+
+def _ownership(app: faust.App, settings: Settings, policy: Policy, metrics: Metrics) -> Ownership:
+    changelog = app.topic(
+        settings.topic(TopicName.TENANT_STATE),
+        key_serializer="raw",
+        value_serializer="raw",
+        partitions=settings.partitions,
+        compacting=True,
+    )
+    table = app.Table(
+        "tenant-state",
+        partitions=settings.partitions,
+        changelog_topic=changelog,
+        key_type=bytes,
+        value_type=bytes,
+    )
+    return Ownership(
+        app=app,
+        topic=settings.topic(TopicName.REQUESTS),
+        partitions=settings.partitions,
+        policy=policy,
+        table=table,
+        producer=EffectProducer(app, settings, metrics),
+        metrics=metrics,
+    )
+
+
+def _hand_over_on_leaving(app: faust.App, ownership: Ownership) -> None:
+    async def hand_over(*_: Any, **__: Any) -> None:
+        await ownership.hand_over()
+
+    async def stop(*_: Any, **__: Any) -> None:
+        set_stop_deadline()
+        await ownership.hand_over()
+
+    app.on_partitions_revoked.connect(hand_over)
+    app.on_before_shutdown.connect(stop)
+
+
+def _faust_app(settings: Settings) -> faust.App:
+    session_s = EMBEDDED_SESSION_TIMEOUT_S if settings.embedded else SESSION_TIMEOUT_S
+    return faust.App(
+        settings.group,
+        env={},  # only STILLWATCH_* configures us, not whatever Faust would find
+        broker=[f"aiokafka://{server.strip()}" for server in settings.broker.split(",")],
+        datadir=str(settings.data_dir.expanduser()),
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 4,
+        broker_commit_interval=1.0,
+        stream_wait_empty=False,
+        table_standby_replicas=0,
+    )

@@ -1,0 +1,41 @@
+"""Command line: ``stillwatch …``. Each family of commands has a module; none holds logic.
+
+A command's module is imported when it is called, so that ``stillwatch sketch`` does not wait for Faust.
+"""
+
+from importlib import import_module
+
+import click
+
+from stream_app import __version__
+
+#: Command to the module that holds it under the same name.
+COMMANDS = {
+    "decisions": "stream_app.cli.decisions",
+    "demo": "stream_app.cli.demo",
+    "doctor": "stream_app.cli.doctor",
+    "generate": "stream_app.cli.generate",
+    "limiter": "stream_app.cli.limiter",
+    "replay": "stream_app.cli.replay",
+    "sketch": "stream_app.cli.sketch",
+    "topics": "stream_app.cli.topics",
+    "worker": "stream_app.cli.worker",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stillwatch")
+def main() -> None:
+    """Real-time anomaly detection for API providers, from Kafka to Kafka."""

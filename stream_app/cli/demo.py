@@ -1,0 +1,94 @@
+"""``stillwatch demo``: everything on one machine."""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import click
+import structlog
+from msgspec import json
+from rich.console import Console
+from rich.live import Live
+
+from stream_app.adapters.embedded_broker import EmbeddedBrokerError
+from stream_app.adapters.topic_admin import BrokerError
+from stream_app.demo import DemoError, DemoResult, run_demo
+from stream_app.demo.run import Scene
+from stream_app.demo.screen import draw
+from stream_app.demo.traffic import Traffic, file_traffic, made_up_traffic
+from stream_app.settings import Settings, SettingsError, load_settings
+
+_SEED = 1
+
+
+@click.command()
+@click.option("--events", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Events of your own.")
+@click.option("--broker", metavar="HOST:PORT", help="A real Kafka broker instead of the embedded one.")
+@click.option(
+    "--duration", default=50.0, show_default=True, type=click.FloatRange(20, 3600), help="Seconds of traffic."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object when it is over, and nothing else.")
+def demo(events: Path | None, broker: str | None, duration: float, as_json: bool) -> None:
+    """Show the whole path: traffic, broker, worker, decisions, limiter.
+
+    Without --events, three hours of a made-up population's traffic are caught up with, then followed live; near the end
+    one tenant runs away. The policy is enforced. On a real broker the topics are new ones, named stillwatch-demo-….
+    """
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    console = Console(stderr=True, quiet=as_json)
+    settings = _settings(broker, historic=events is not None)
+    console.print(_opening(settings), highlight=False)
+
+    def traffic() -> Traffic:
+        return file_traffic(events) if events else made_up_traffic(_SEED, duration)
+
+    try:
+        with Live(console=console, refresh_per_second=4) as live:
+
+            def look(scene: Scene) -> None:
+                live.update(draw(scene))
+
+            result = run_demo(settings, traffic, live.update, look)
+    except (DemoError, BrokerError, EmbeddedBrokerError) as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.encode(result))
+    else:
+        console.print(_closing(result), highlight=False)
+
+
+def _settings(broker: str | None, *, historic: bool) -> Settings:
+    try:
+        given = load_settings()
+        changes: dict[str, object] = {"historic": historic, "embedded": broker is None}
+        if "STILLWATCH_TOPIC_PREFIX" not in os.environ:
+            changes["topic_prefix"] = f"stillwatch-demo-{int(time.time())}"
+        changes["group"] = changes.get("topic_prefix", given.topic_prefix)
+        if broker:
+            changes["broker"] = broker
+        return Settings.model_validate(given.model_dump() | changes)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--broker") from error
+
+
+def _opening(settings: Settings) -> str:
+    if settings.embedded:
+        return "[yellow]embedded broker:[/] real protocol, but it keeps nothing once the demo is over"
+    return f"broker {settings.broker}, topics {settings.topic_prefix}.*"
+
+
+def _closing(result: DemoResult) -> str:
+    lines = [
+        f"\n[bold]{result.events:,} events[/] in {result.duration_s:.0f} s, {result.dead_letters} dead letters, "
+        f"decisions: {', '.join(f'{count} {action}' for action, count in result.decisions.items()) or 'none'}",
+    ]
+    if result.latency_p99_s is not None:
+        lines.append(f"event to decision: p50 {result.latency_p50_s:.2f} s, p99 {result.latency_p99_s:.2f} s")
+    if (after_s := result.noisy["denied_after_s"]) is not None:
+        lines.append(f"{result.noisy['subject']} was denied {after_s:.1f} s after its first request too many")
+    lines += [f"  {subject['subject']}: {subject['action']}" for subject in result.subjects]
+    return "\n".join(lines)

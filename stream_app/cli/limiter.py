@@ -1,0 +1,73 @@
+"""``stillwatch limiter``: the reference limiter as a process with an HTTP face."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+import click
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from rich.console import Console
+
+from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, create_http_app
+from stream_app.settings import SettingsError, load_settings
+from stream_app.topology import TopicName
+
+
+@click.command()
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8088, show_default=True, type=click.IntRange(0, 65_535), help="0 picks a free one.")
+@click.option("--fail-closed", is_flag=True, help="Deny every request while the decisions are unread or too old.")
+def limiter(bind: str, port: int, fail_closed: bool) -> None:
+    """Answer /check over HTTP from the decisions on the control topic."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    _log_to_stderr()
+    registry = CollectorRegistry()
+    asked = Limiter(DecisionsTable(), registry, fail_open=not fail_closed)
+    control_topic = ControlTopic(asked, broker=settings.broker, topic=settings.topic(TopicName.DECISIONS))
+    app = create_http_app(asked, control_topic, registry)
+    control_topic.start()
+    try:
+        asyncio.run(_serve(app, asked, control_topic, bind, port))
+    except OSError as error:
+        click.echo(f"cannot listen on {bind}:{port}: {error.strerror}", err=True)
+        sys.exit(1)
+    finally:
+        control_topic.stop()
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # kafka-python repeats at every attempt what our own line has said once.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+async def _serve(app: web.Application, asked: Limiter, control_topic: ControlTopic, bind: str, port: int) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, bind, port).start()
+        host, bound_port = runner.addresses[0][:2]
+        click.echo(f"limiter listens on http://{host}:{bound_port}")
+        progress = asyncio.create_task(_show_reading(asked, control_topic))
+        await stopping.wait()
+        progress.cancel()
+    finally:
+        await runner.cleanup()
+
+
+async def _show_reading(asked: Limiter, control_topic: ControlTopic) -> None:
+    with Console(stderr=True).status("reading decisions") as status:
+        while asked.fault(asked.now_ms()) == "table_not_ready":
+            status.update(f"reading decisions: {control_topic.records_read:,} records")
+            await asyncio.sleep(0.2)
+    click.echo(f"ready: {control_topic.records_read:,} records read")

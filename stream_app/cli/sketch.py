@@ -1,0 +1,71 @@
+"""``stillwatch sketch``: prompts in, keyed sketches out; for gateways that cannot call Python."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+import orjson
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from stream_app.sketches import Key, KeyFileError, load_key, sketch_prompt
+
+
+class PromptLine(msgspec.Struct, frozen=True):
+    """One line of standard input; other fields are ignored."""
+
+    ref: str | int
+    text: str
+    system: str | None = None
+
+
+_decoder = msgspec.json.Decoder(PromptLine)
+
+
+@click.command()
+@click.option(
+    "--key-file",
+    envvar="STILLWATCH_SKETCH_KEY_FILE",
+    type=click.Path(path_type=Path),
+    help="File of one line key_id:hex-secret, readable by its owner only.  [env: STILLWATCH_SKETCH_KEY_FILE]",
+)
+def sketch(key_file: Path | None) -> None:
+    """Sketch prompts: JSON lines {ref, text, system?} on standard input, one sketch per line on standard output."""
+    if key_file is None:
+        raise click.UsageError("no key: give --key-file or set STILLWATCH_SKETCH_KEY_FILE")
+    try:
+        key = load_key(key_file)
+    except KeyFileError as error:
+        raise click.ClickException(str(error)) from error
+    if _sketch_lines(key):
+        sys.exit(1)
+
+
+def _sketch_lines(key: Key) -> int:
+    """Copy standard input to standard output as sketches; returns the number of bad lines."""
+    bad_lines = 0
+    console = Console(stderr=True)
+    is_shown = console.is_terminal and not sys.stdout.isatty()
+    columns = (SpinnerColumn(), TextColumn("{task.completed} prompts"))
+    with Progress(*columns, console=console, disable=not is_shown) as progress:
+        task = progress.add_task("sketch", total=None)
+        for number, line in enumerate(sys.stdin.buffer, start=1):
+            if not line.strip():
+                continue
+            try:
+                output = _sketched(line, key)
+            except (msgspec.MsgspecError, UnicodeError) as error:
+                bad_lines += 1
+                click.echo(f"line {number}: {error}", err=True)
+            else:
+                sys.stdout.buffer.write(output)
+                sys.stdout.buffer.flush()
+            progress.advance(task)
+    return bad_lines
+
+
+def _sketched(line: bytes, key: Key) -> bytes:
+    prompt = _decoder.decode(line)
+    fields = msgspec.to_builtins(sketch_prompt(prompt.text, prompt.system, key=key))
+    return orjson.dumps({"ref": prompt.ref} | fields, option=orjson.OPT_APPEND_NEWLINE)

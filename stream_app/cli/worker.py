@@ -1,0 +1,104 @@
+"""``stillwatch worker``: one member of the group that judges request events."""
+
+import asyncio
+import logging
+import socket
+import sys
+import time
+
+import click
+import faust
+
+from stream_app.adapters.broker_watch import CalmClientLog, find_problem
+from stream_app.adapters.topic_admin import BrokerError, check_topics
+from stream_app.app import create_app, read_policy
+from stream_app.detection.policy import Policy, PolicyError
+from stream_app.detection.state import StateVersionError
+from stream_app.settings import Settings, SettingsError, load_settings
+from stream_app.topology import TopicName
+
+_log = logging.getLogger("stream_app.worker")
+
+#: First and longest pause between two tries to reach the broker.
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 10.0
+
+
+@click.command()
+def worker() -> None:
+    """Read request events, judge, and put decisions on the control topic, until stopped by SIGTERM or SIGINT.
+
+    Everything is configured by STILLWATCH_* variables; see docs/settings.md.
+    """
+    _log_to_stderr()
+    settings, policy = _configuration()
+    _check_port(settings)
+    _wait_for_broker(settings)
+    _check_topics(settings)
+    _log.info(
+        "worker of group %s on %s; policy %s (%s); web on %s:%d",
+        settings.group,
+        settings.broker,
+        policy.version,
+        policy.mode,
+        settings.web_bind,
+        settings.web_port,
+    )
+    app, services = create_app(settings, policy)
+    member = faust.Worker(app, *services, quiet=True, redirect_stdouts=False, override_logging=False)
+    try:
+        member.execute_from_commandline()
+    except StateVersionError as error:
+        raise click.ClickException(f"{settings.topic(TopicName.TENANT_STATE)}: {error}") from error
+
+
+def _log_to_stderr() -> None:
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[terminal])
+    for chatty in ("faust", "mode", "kafka"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    for service in ("broker_watch", "operator_log", "web"):  # mode logs that each is starting and stopping
+        logging.getLogger(f"stream_app.adapters.{service}").setLevel(logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    terminal.addFilter(CalmClientLog())
+
+
+def _configuration() -> tuple[Settings, Policy]:
+    try:
+        settings = load_settings()
+        return settings, read_policy(settings)
+    except (SettingsError, PolicyError) as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.UsageError(f"policy file: {error}") from error
+
+
+def _check_port(settings: Settings) -> None:
+    try:
+        socket.create_server((settings.web_bind, settings.web_port)).close()
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {settings.web_bind}:{settings.web_port}: {error}") from error
+
+
+def _wait_for_broker(settings: Settings) -> None:
+    pause_s = _FIRST_RETRY_S
+    while (problem := asyncio.run(find_problem(settings.broker))) is not None:
+        _log.warning("no broker at %s (%s); trying again in %.0f s", settings.broker, problem, pause_s)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
+
+
+def _check_topics(settings: Settings) -> None:
+    """A worker on missing or differently partitioned topics would judge nothing, or the wrong tenants: refuse."""
+    if settings.embedded:
+        return
+    try:
+        differences = check_topics(settings)
+    except BrokerError as error:
+        raise click.ClickException(str(error)) from error
+    missing = [str(d) for d in differences if d.setting == "topic"]
+    partitions = [str(d) for d in differences if d.setting == "partitions"]
+    if missing:
+        raise click.ClickException("\n".join(missing) + "\nrun `stillwatch topics create` first")
+    if partitions:
+        raise click.ClickException("\n".join(partitions) + "\nset STILLWATCH_PARTITIONS to what the topics have")

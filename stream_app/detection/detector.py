@@ -1,0 +1,257 @@
+"""The core of one partition: records in, effects out."""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from itertools import islice
+from typing import NamedTuple
+
+from stream_app.detection.decisions import Action, Decision
+from stream_app.detection.decode import Rejected, decode_record
+from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, ForgetDecision, Tally
+from stream_app.detection.events import Event
+from stream_app.detection.explanations import Cause
+from stream_app.detection.judgement import (
+    closed_values,
+    learn,
+    room,
+    rung_reached,
+    score_values,
+    sum_values,
+)
+from stream_app.detection.ladder import next_reach_ms, reachable
+from stream_app.detection.operators import Ignored, Instruction, Override, Release, SetPolicy
+from stream_app.detection.partitions import partition_of
+from stream_app.detection.policy import Policy, RungRule
+from stream_app.detection.refusals import refuse_event
+from stream_app.detection.rulings import forget_old, judge, muted_until_ms, overrule
+from stream_app.detection.state import PARTITION_KEY, PartitionState, TenantState, decode_partition, encode_state
+from stream_app.detection.tenants import DENIED_STATUS, Tenant, Tenants
+from stream_app.detection.windows import LONG_MINUTES, MINUTE_MS, PANE_MS, PANES
+
+#: Closings done per record beside the record's own tenant: more than a record can ever cause (a minute and a block), so
+#: that the backlog shrinks while the loop is never held up for long.
+_CLOSINGS_PER_RECORD = 4
+
+
+class Record(NamedTuple):
+    """One Kafka record of the source partition; ``timestamp_ms`` is Kafka's."""
+
+    offset: int
+    timestamp_ms: int
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+class Detector:
+    """Judges the tenants of one partition; (state, policy, records) fix (state', effects).
+
+    ``encoded`` maps tenant ids (and ``PARTITION_KEY``) to encoded states; it is read on demand and written only by
+    ``take_changes``. Chunk boundaries change nothing but when an effect is returned. Cost: a few microseconds an event,
+    tens of microseconds per tenant and active minute.
+    """
+
+    def __init__(
+        self, topic: str, partition: int, partitions: int, policy: Policy, encoded: MutableMapping[str, bytes]
+    ) -> None:
+        self._topic = topic
+        self._partition = partition
+        self._partitions = partitions
+        self._policy = policy
+        own = encoded.get(PARTITION_KEY)
+        self._encoded = encoded
+        self._state = PartitionState() if own is None else decode_partition(own)
+        self._tenants = Tenants(encoded)
+        self._effects: list[Effect] = []
+        self._tally = Tally()
+
+    @property
+    def position(self) -> int:
+        """Offset of the next record expected."""
+        return self._state.position
+
+    def handle(self, records: Iterable[Record]) -> list[Effect]:
+        """Apply records in offset order. Records applied before are skipped, tenant by tenant."""
+        for record in records:
+            self._apply(record)
+            self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms)
+        return self._take_effects()
+
+    def advance(self, now_ms: int) -> list[Effect]:
+        """Close everything the watermark has passed; ``now_ms`` only dates the cause of what is emitted."""
+        self._close_due(1 << 62, now_ms)
+        return self._take_effects()
+
+    def instruct(self, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str) -> list[Effect]:
+        """Take in an operator record by its offset in ``topic``; a repeated one only sets the policy again.
+
+        Every partition must be shown every record, in order. Only partition 0 dead-letters what cannot be followed.
+        """
+        is_new = offset > self._state.operator_offset
+        match instruction:
+            case SetPolicy(policy=policy):
+                self._policy = policy
+                for tenant in self._tenants.live():
+                    tenant.forget_room()
+            case Override(tenant_id=tenant_id) | Release(tenant_id=tenant_id):
+                if is_new and partition_of(tenant_id, self._partitions) == self._partition:
+                    self._overrule(tenant_id, instruction, offset)
+            case Rejected(reason=reason, detail=detail):
+                if is_new and self._partition == 0:
+                    self._effects.append(DeadLetter(topic, 0, offset, reason, detail, None, original))
+            case Ignored():
+                pass
+        self._state.operator_offset = max(offset, self._state.operator_offset)
+        return self._take_effects()
+
+    def take_changes(self) -> dict[str, bytes]:
+        """Encode and store what changed since the last call; the partition's own state comes last."""
+        changes = self._tenants.take_changes()
+        changes[PARTITION_KEY] = self._encoded[PARTITION_KEY] = encode_state(self._state)
+        return changes
+
+    def take_tally(self) -> Tally:
+        """Counts since the last call."""
+        tally, self._tally = self._tally, Tally()
+        return tally
+
+    def _take_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _apply(self, record: Record) -> None:
+        items = decode_record(record.value, record.headers)
+        owner = next((item.tenant_id for item in items if not isinstance(item, Rejected)), None)
+        if owner is not None and self._is_misrouted(owner):
+            owner = None
+        is_used = False
+        for place, item in enumerate(items):
+            if isinstance(item, Rejected):
+                refused: Rejected | None = item
+            else:
+                time_ms = round(item.time.timestamp() * 1000)
+                refused = refuse_event(item, time_ms, owner, record.timestamp_ms, self._state.watermark.newest_ms)
+                if refused is None:
+                    self._count(item, time_ms, record)
+                    is_used = True
+            if refused and record.offset >= self._state.position:
+                self._dead_letter(record, refused, place if len(items) > 1 else refused.index)
+        if owner is not None and is_used:
+            state = self._tenants.wake(owner).state
+            state.applied = max(state.applied, record.offset)
+        self._state.position = max(self._state.position, record.offset + 1)
+
+    def _is_misrouted(self, tenant_id: str) -> bool:
+        return not self._tenants.is_live(tenant_id) and partition_of(tenant_id, self._partitions) != self._partition
+
+    def _dead_letter(self, record: Record, refused: Rejected, index: int | None) -> None:
+        self._tally.rejected += 1
+        where = (self._topic, self._partition, record.offset)
+        self._effects.append(DeadLetter(*where, refused.reason, refused.detail, index, record.value or b""))
+
+    def _count(self, event: Event, time_ms: int, record: Record) -> None:
+        watermark = self._state.watermark
+        if record.offset >= self._state.position:
+            watermark.observe(event.tenant_id, time_ms)
+        tenant = self._tenants.wake(event.tenant_id)
+        state = tenant.state
+        if record.offset <= state.applied:
+            self._tally.skipped += 1
+            return
+        closable = watermark.time_ms // MINUTE_MS - 1
+        minute = time_ms // MINUTE_MS
+        closable = max(closable, minute - LONG_MINUTES)
+        if tenant.due <= closable:
+            self._close(event.tenant_id, tenant, closable, record.timestamp_ms)
+        self._tally.newest_event_ms = max(self._tally.newest_event_ms, time_ms)
+        self._tally.late += time_ms < watermark.time_ms
+        if minute <= max(closable, state.windows.closed_minute):
+            tenant.count_late(event, minute, closable)
+            self._tenants.schedule(event.tenant_id, tenant)
+        elif not self._count_in_time(event, tenant, time_ms, record.offset):
+            self._tally.repeated += 1
+            return
+        self._tally.applied += 1
+        if event.status_code not in DENIED_STATUS and tenant.is_over(time_ms):
+            self._look(event, tenant, time_ms, record)
+
+    def _count_in_time(self, event: Event, tenant: Tenant, time_ms: int, offset: int) -> bool:
+        index = time_ms // PANE_MS
+        pane = tenant.pane
+        if pane is None or tenant.pane_index != index:
+            due = tenant.due
+            pane = tenant.open_pane(index, offset, time_ms, event.id)
+            if tenant.due != due:
+                self._tenants.schedule(event.tenant_id, tenant)
+        return tenant.count(event, pane, time_ms, offset)
+
+    def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
+        """The room is used up: judge the windows that end now, and work out how far each counter may grow from here."""
+        state, policy = tenant.state, self._policy
+        newest = max(state.windows.panes, default=time_ms // PANE_MS)
+        values = sum_values(state, newest)
+        muted_until = muted_until_ms(state, event.tenant_id)
+        if time_ms < muted_until:
+            rungs: list[tuple[Action, RungRule]] = []
+            tenant.holds_until_ms = muted_until
+        else:
+            rungs = reachable(policy, state.standing, time_ms)
+            scored = score_values(state, policy, values)
+            if rung_reached(policy, scored, rungs):
+                cause = Cause(self._topic, self._partition, record.offset, time_ms, newest, event.id)
+                self._emit(judge(event.tenant_id, state, policy, scored, cause), record.timestamp_ms)
+                tenant.due = tenant.next_due()
+                self._tenants.schedule(event.tenant_id, tenant)
+                rungs = reachable(policy, state.standing, time_ms)
+            tenant.holds_until_ms = next_reach_ms(policy, state.standing, time_ms)
+        tenant.room = room(state, policy, values, rungs)
+        tenant.has_levels = any(value > policy.floors[index] for index, value in values)
+
+    def _emit(self, decision: Decision | None, cause_ms: int) -> None:
+        if decision is not None:
+            self._effects.append(EmitDecision(decision, cause_ms))
+
+    def _close_due(self, most: int, cause_ms: int) -> None:
+        if self._state.watermark.newest_ms is None:
+            return
+        closable = self._state.watermark.time_ms // MINUTE_MS - 1
+        if self._tenants.earliest_due > closable:
+            return
+        for tenant_id in islice(self._tenants.due(closable), most):
+            tenant = self._tenants.wake(tenant_id)
+            self._close(tenant_id, tenant, closable, cause_ms)
+
+    def _close(self, tenant_id: str, tenant: Tenant, closable: int, cause_ms: int) -> None:
+        """Close the tenant's minutes up to ``closable``, in order, skipping those in which nothing is due."""
+        while tenant.due <= closable:
+            self._close_minute(tenant_id, tenant.state, tenant.due, cause_ms)
+            tenant.due = tenant.next_due()
+        tenant.forget_pane()
+        if tenant.has_levels:
+            tenant.forget_room()
+        self._tenants.schedule(tenant_id, tenant)
+
+    def _close_minute(self, tenant_id: str, state: TenantState, minute: int, cause_ms: int) -> None:
+        windows, policy = state.windows, self._policy
+        windows.close_minute(minute)
+        served, asked = closed_values(state, minute)
+        end_ms = (minute + 1) * MINUTE_MS
+        rung = state.standing.rung if state.standing else Action.ALLOW
+        on_rung = rung is not Action.ALLOW
+        scored = score_values(state, policy, asked if on_rung else served)
+        if rung.severity < Action.THROTTLE.severity:
+            learn(state, policy, minute, served)
+        if (on_rung or scored) and end_ms >= muted_until_ms(state, tenant_id):
+            cause = Cause(self._topic, self._partition, state.applied, end_ms, minute * PANES + PANES - 1)
+            self._emit(judge(tenant_id, state, policy, scored, cause), cause_ms)
+        self._effects += [ForgetDecision(key) for key in forget_old(state, tenant_id, end_ms)]
+        windows.forget(minute)
+
+    def _overrule(self, tenant_id: str, word: Override | Release, offset: int) -> None:
+        tenant = self._tenants.wake(tenant_id)
+        if offset <= tenant.state.instructed:
+            return
+        tenant.state.instructed = offset
+        decision = overrule(tenant.state, self._policy, word)
+        self._emit(decision, round(word.record.at.timestamp() * 1000))
+        tenant.forget_room()
+        tenant.due = tenant.next_due()
+        self._tenants.schedule(tenant_id, tenant)

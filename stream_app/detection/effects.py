@@ -1,0 +1,48 @@
+"""What the core asks its driver to do; values only, performed by an adapter in this order."""
+
+from msgspec import Struct
+
+from stream_app.detection.decisions import Decision
+from stream_app.detection.decode import RejectReason
+
+
+class EmitDecision(Struct, frozen=True):
+    """Put a decision on the control topic and the decision log.
+
+    ``cause_ms`` is the Kafka timestamp of the record that was being applied: latency is measured from it.
+    """
+
+    decision: Decision
+    cause_ms: int
+
+
+class ForgetDecision(Struct, frozen=True):
+    """Put a tombstone on the control topic: the release it ends has outlived every older decision."""
+
+    key: str
+
+
+class DeadLetter(Struct, frozen=True):
+    """Put a refused input on the dead-letter topic with its reason and where it came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: RejectReason
+    detail: str
+    index: int | None
+    original: bytes
+
+
+class Tally(Struct):
+    """What became of the events of one chunk, and how many of them carried each optional group of fields."""
+
+    applied: int = 0
+    late: int = 0
+    repeated: int = 0
+    skipped: int = 0
+    rejected: int = 0
+    newest_event_ms: int = 0
+
+
+Effect = EmitDecision | ForgetDecision | DeadLetter

@@ -1,0 +1,106 @@
+"""API request event v1 (``schemas/event``): what a gateway reports about one finished request."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+#: Limits of the contract. Above them an event is rejected, so that no field can grow the state or the log.
+MAX_MESSAGE_BYTES = 1 << 20
+MAX_ID_CHARS = 128
+MAX_STRING_CHARS = 512
+MAX_TOKENS = 10**9
+MAX_TEMPLATES = 4
+MAX_SCORES = 16
+
+Text = Annotated[str, Meta(max_length=MAX_STRING_CHARS)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_STRING_CHARS)]
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
+Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
+Time = Annotated[datetime, Meta(tz=True)]
+Simhash = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+Templates = Annotated[list[Text], Meta(max_length=MAX_TEMPLATES)]
+Score = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Client(Struct, frozen=True):
+    """Where the request came from, as far as the gateway tells."""
+
+    ip_prefix: Text | UnsetType = UNSET
+    asn: Annotated[int, Meta(ge=0, le=2**32 - 1)] | UnsetType = UNSET
+    country: Text | UnsetType = UNSET
+    ja4: Text | UnsetType = UNSET
+    user_agent: Text | UnsetType = UNSET
+    egress: Text | UnsetType = UNSET
+    http_fp: Text | UnsetType = UNSET
+
+
+class Account(Struct, frozen=True):
+    """What the provider knows of the account, pseudonymised at the edge."""
+
+    created_at: Time | UnsetType = UNSET
+    payment_fp: Text | UnsetType = UNSET
+    payment_bin: Text | UnsetType = UNSET
+    signup_fp: Text | UnsetType = UNSET
+    plan: Text | UnsetType = UNSET
+    billing: Text | UnsetType = UNSET
+    verification: Text | UnsetType = UNSET
+
+
+class Exchange(Struct, frozen=True):
+    """The prompt's sketch once more, under a key shared with partner providers."""
+
+    key_id: Text
+    simhash: Simhash | UnsetType = UNSET
+    templates: Templates | UnsetType = UNSET
+
+
+class Prompt(Struct, frozen=True):
+    """Keyed sketches of the prompt, made at the edge by ``stillwatch sketch``; never its text."""
+
+    key_id: Text | UnsetType = UNSET
+    simhash: Simhash | UnsetType = UNSET
+    body_simhash: Simhash | UnsetType = UNSET
+    templates: Templates | UnsetType = UNSET
+    system: Text | UnsetType = UNSET
+    topic: Text | UnsetType = UNSET
+    chars: Tokens | UnsetType = UNSET
+    exchange: Exchange | UnsetType = UNSET
+
+
+class Event(Struct, frozen=True):
+    """One API request, reported at its end.
+
+    ``time`` is the end of the request (RFC 3339, with an offset). ``tenant_id`` is the billing customer and the
+    Kafka key; ``account_id`` a pseudonymous user or key in it. Every optional field may be absent: absence is no
+    evidence. Unknown fields are ignored; enumerations are open.
+    """
+
+    id: Id
+    time: Time
+    tenant_id: Name
+    account_id: Name
+    model: Name
+    status_code: Annotated[int, Meta(ge=100, le=599)]
+    input_tokens: Tokens
+    output_tokens: Tokens
+    operation: Text | UnsetType = UNSET
+    endpoint: Text | UnsetType = UNSET
+    latency_ms: Annotated[float, Meta(ge=0, le=1e9)] | UnsetType = UNSET
+    reasoning_tokens: Tokens | UnsetType = UNSET
+    cached_tokens: Tokens | UnsetType = UNSET
+    max_tokens: Tokens | UnsetType = UNSET
+    temperature: Annotated[float, Meta(ge=0, le=100)] | UnsetType = UNSET
+    stream: bool | UnsetType = UNSET
+    logprobs: bool | UnsetType = UNSET
+    n: Annotated[int, Meta(ge=0, le=10_000)] | UnsetType = UNSET
+    tools: Annotated[int, Meta(ge=0, le=10_000)] | UnsetType = UNSET
+    finish_reason: Text | UnsetType = UNSET
+    refused: bool | UnsetType = UNSET
+    error_type: Text | UnsetType = UNSET
+    session_id: Text | UnsetType = UNSET
+    language: Text | UnsetType = UNSET
+    client: Client | UnsetType = UNSET
+    account: Account | UnsetType = UNSET
+    prompt: Prompt | UnsetType = UNSET
+    scores: Annotated[dict[Text, Score], Meta(max_length=MAX_SCORES)] | UnsetType = UNSET

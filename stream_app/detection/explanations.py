@@ -1,0 +1,104 @@
+"""Decisions that explain themselves: reasons, counterfactual, limit and evidence."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from math import ceil, floor
+from typing import NamedTuple
+
+from msgspec import UNSET, UnsetType
+
+from stream_app.detection.decisions import Evidence, Limit, ModelRef, Reason, Source
+from stream_app.detection.features import CODES, Counter
+from stream_app.detection.judgement import Bar, Scored, expect, reaching
+from stream_app.detection.policy import Policy
+from stream_app.detection.scorers import SCORER, SCORER_VERSION, t_quantile
+from stream_app.detection.state import TenantState
+from stream_app.detection.windows import Pane
+
+MODEL = ModelRef(SCORER, SCORER_VERSION)
+MAX_SAMPLES = 5
+#: Beyond this a limit limits nothing; every JSON reader holds it exactly.
+MAX_LIMIT = 2**53 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: The first and last moments that RFC 3339 can write, the years 1 and 9999.
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+
+
+class Cause(NamedTuple):
+    """What made the judge look: an event (``event_id``) or the close of a minute; ``now_ms`` is event time."""
+
+    topic: str
+    partition: int
+    offset: int
+    now_ms: int
+    newest_pane: int
+    event_id: str | None = None
+
+
+def rfc3339(time_ms: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC, always with three decimals; years 1 to 9999, the nearest of them."""
+    time_ms = min(max(time_ms, _FIRST_MS), _LAST_MS)
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def reasons(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Reason]:
+    """Every feature that reaches the mildest rung, or the bar if that is lower; those behind the decision first."""
+    lowest = min(policy.ladder[0][1].enter, bar.score)
+    causes = reaching(policy, scored, bar)
+    listed = causes + [s for s in scored if s.score >= lowest and s not in causes]
+    return [
+        Reason(
+            code=s.feature.code,
+            observed=round(s.value, 3),
+            expected=round(s.expectation.level(0.0), 3),
+            unit=s.feature.unit,
+            window_s=s.feature.window_s,
+            score=round(s.score, 9),
+        )
+        for s in listed
+    ]
+
+
+def counterfactual(policy: Policy, scored: Sequence[Scored], bar: Bar) -> str:
+    """The levels at which the bar would not have been reached and no decision made, all of them holding together."""
+    quantile = t_quantile(bar.score)
+    levels = [
+        f"{s.feature.code} ≤ {floor(max(policy.features[s.feature.code].floor, s.expectation.level(quantile)))}"
+        for s in reaching(policy, scored, bar)
+    ]
+    return f"would not have fired with {' and '.join(levels)}"
+
+
+def limit(state: TenantState, policy: Policy, scored: Sequence[Scored]) -> Limit:
+    """What a throttled tenant may still use: its own highest ordinary minute, and never less than the floor."""
+    quantile = policy.quantiles[policy.ladder[0][0]]
+
+    def ordinary(code: str) -> int:
+        index = CODES.index(code)
+        base = policy.features[code].floor if code in policy.features else 0.0
+        return ceil(min(max(base, expect(state, index).level(quantile)), MAX_LIMIT // 2))
+
+    tokens: int | UnsetType = UNSET
+    if any(s.feature.counter in {Counter.INPUT_TOKENS, Counter.OUTPUT_TOKENS} for s in scored):
+        tokens = ordinary("input_tokens_60s") + ordinary("output_tokens_60s")
+    return Limit(requests_per_minute=ordinary("requests_60s"), tokens_per_minute=tokens)
+
+
+def evidence(cause: Cause, panes: Sequence[Pane]) -> Evidence | UnsetType:
+    """The events in ``panes``, which are in time order, and the one that tripped; nothing when there are none."""
+    offsets = [offset for pane in panes for offset in (pane.first_offset, pane.last_offset)]
+    times_ms = [time_ms for pane in panes for time_ms in (pane.first_ms, pane.last_ms)]
+    samples = [pane.first_id for pane in panes if pane.first_id != cause.event_id][-MAX_SAMPLES:]
+    if cause.event_id is not None:
+        offsets.append(cause.offset)
+        times_ms.append(cause.now_ms)
+        samples = [*samples[1 - MAX_SAMPLES :], cause.event_id]
+    if not offsets:
+        return UNSET
+    return Evidence(
+        events=sum(pane.requests + pane.denied for pane in panes) or 1,
+        first_time=rfc3339(min(times_ms)),
+        last_time=rfc3339(max(times_ms)),
+        sources=[Source(cause.topic, cause.partition, min(offsets), max(offsets))],
+        sample_event_ids=samples,
+    )

@@ -1,0 +1,120 @@
+"""The ladder one subject stands on: a transition table with hysteresis, cool-down and growing time to live."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from stream_app.detection.decisions import Action
+from stream_app.detection.policy import Policy, RungRule
+
+#: A return within this time counts as a repeat and doubles the time to live.
+STRIKE_MEMORY_MS = 86_400_000
+#: A release stays readable this much longer than any older decision could have lived, so that a consumer which slept
+#: still meets it; then the key is forgotten.
+RELEASE_KEEP_MS = 86_400_000
+_NEVER = 1 << 62
+
+
+class Verdict(StrEnum):
+    """What the scores say about a subject on some rung."""
+
+    ABOVE = "above"  # a higher rung is reached
+    HOLDS = "holds"  # the rung's leave score is still reached
+    BELOW = "below"  # less than that
+
+
+class Move(StrEnum):
+    """What happens to the subject's standing."""
+
+    STAY = "stay"
+    ENTER = "enter"
+    RENEW = "renew"
+    RELEASE = "release"
+
+
+class Standing(Struct, array_like=True):
+    """Where one subject stands. Times are milliseconds of event time.
+
+    ``over_ms`` is when the rung's leave score was last reached, ``since_ms`` when the subject last left allow,
+    ``wakes_ms`` when it must be looked at even if silent: the end of the cool-down, or of a release's life.
+    """
+
+    rung: Action
+    since_ms: int
+    over_ms: int
+    expires_ms: int
+    strikes: int
+    decision_id: str
+    wakes_ms: int
+    released_ms: int = 0
+
+
+#: (verdict, half of the life is over, cool-down is over) → move. Everything else stays.
+_MOVES: dict[tuple[Verdict, bool, bool], Move] = {
+    (Verdict.ABOVE, False, False): Move.ENTER,
+    (Verdict.ABOVE, True, False): Move.ENTER,
+    (Verdict.HOLDS, True, False): Move.RENEW,
+    (Verdict.BELOW, False, True): Move.RELEASE,
+    (Verdict.BELOW, True, True): Move.RELEASE,
+}
+
+
+def reachable(policy: Policy, standing: Standing | None, now_ms: int) -> list[tuple[Action, RungRule]]:
+    """Rungs above the present one whose ``after_s`` has passed, mildest first."""
+    rung, waited_ms = Action.ALLOW, 0
+    if standing and standing.rung is not Action.ALLOW:
+        rung, waited_ms = standing.rung, now_ms - standing.since_ms
+    return [
+        (name, rule)
+        for name, rule in policy.ladder
+        if name.severity > rung.severity and waited_ms >= rule.after_s * 1000
+    ]
+
+
+def next_reach_ms(policy: Policy, standing: Standing | None, now_ms: int) -> int:
+    """When ``reachable`` will next say more than now, as long as the subject stays on its rung."""
+    if standing is None or standing.rung is Action.ALLOW:
+        return _NEVER
+    times = [
+        standing.since_ms + rule.after_s * 1000
+        for name, rule in policy.ladder
+        if name.severity > standing.rung.severity
+    ]
+    return min((time_ms for time_ms in times if time_ms > now_ms), default=_NEVER)
+
+
+def next_move(policy: Policy, standing: Standing | None, verdict: Verdict, now_ms: int) -> Move:
+    """Look the move up; ``standing.over_ms`` must already include a verdict of now."""
+    if standing is None or standing.rung is Action.ALLOW:
+        return Move.ENTER if verdict is Verdict.ABOVE else Move.STAY
+    rule = policy.rungs.get(standing.rung)
+    life_ms = rule.ttl_s * 1000 if rule else 0
+    half_over = standing.expires_ms - now_ms <= life_ms // 2
+    cooled = verdict is Verdict.BELOW and now_ms - standing.over_ms >= policy.cool_down_s * 1000
+    return _MOVES.get((verdict, half_over, cooled), Move.STAY)
+
+
+class Life(NamedTuple):
+    """How long a decision lives and how often its subject has been here."""
+
+    ttl_ms: int
+    strikes: int
+
+
+def life(rule: RungRule, standing: Standing | None, now_ms: int) -> Life:
+    """Time to live of a decision made now: ``ttl_s`` doubled for each return within a day."""
+    strikes = 0
+    if standing is not None:
+        strikes = standing.strikes
+        if standing.rung is Action.ALLOW:
+            strikes = strikes + 1 if now_ms - standing.released_ms < STRIKE_MEMORY_MS else 0
+    return Life(min(rule.ttl_s << min(strikes, 30), rule.max_ttl_s) * 1000, strikes)
+
+
+def release(policy: Policy, standing: Standing, now_ms: int) -> None:
+    """Put a subject back to allow, in place."""
+    standing.rung = Action.ALLOW
+    standing.released_ms = now_ms
+    standing.expires_ms = now_ms + policy.longest_ttl_s * 1000 + RELEASE_KEEP_MS
+    standing.wakes_ms = standing.expires_ms

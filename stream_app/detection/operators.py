@@ -1,0 +1,118 @@
+"""Operator records: what people tell the detector while it runs (``schemas/operator``)."""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from stream_app.detection.decisions import Action, Limit, split_key
+from stream_app.detection.decode import Rejected, RejectReason
+from stream_app.detection.events import Id, Text, Time
+from stream_app.detection.policy import Policy, PolicyError, load_policy
+
+
+class RecordType(StrEnum):
+    """Kinds of operator records that this version acts upon; others are kept and ignored (enumerations are open)."""
+
+    POLICY = "policy"
+    OVERRIDE = "override"
+    ALLOW = "allow"
+    RELEASE = "release"
+
+
+class OperatorRecord(Struct, frozen=True):
+    """One record of the operator topic; ``subject`` is a control topic key such as ``tenant:acme``."""
+
+    id: Id
+    type: Text
+    reason: Text
+    by: Text
+    at: Time
+    subject: Text | UnsetType = UNSET
+    expires_at: Time | UnsetType = UNSET
+    body: dict[str, Any] | UnsetType = UNSET
+
+
+class SetPolicy(Struct, frozen=True):
+    """Judge by this policy from now on."""
+
+    record: OperatorRecord
+    policy: Policy
+
+
+class Override(Struct, frozen=True):
+    """Hold one subject at one action, whatever the scores say; ``expires_ms`` is event time."""
+
+    record: OperatorRecord
+    tenant_id: str
+    action: Action
+    expires_ms: int
+    limit: Limit | UnsetType = UNSET
+
+
+class Release(Struct, frozen=True):
+    """End an override or a detector's decision of one subject."""
+
+    record: OperatorRecord
+    tenant_id: str
+
+
+class Ignored(Struct, frozen=True):
+    """A valid record that this version does not act upon."""
+
+    record: OperatorRecord
+
+
+Instruction = SetPolicy | Override | Release | Ignored
+
+_record = msgspec.json.Decoder(OperatorRecord)
+
+
+def parse_operator(value: bytes | None) -> Instruction | Rejected:
+    """What an operator record asks for, or why it cannot be followed; never raises."""
+    if not value:
+        return Rejected(RejectReason.EMPTY, "the record has no value")
+    try:
+        record = _record.decode(value)
+    except msgspec.ValidationError as error:
+        return Rejected(RejectReason.INVALID, str(error))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected(RejectReason.NOT_JSON, str(error) or "nested too deeply")
+    try:
+        return _instruction(record)
+    except (ValueError, PolicyError) as error:
+        return Rejected(RejectReason.INVALID, str(error))
+
+
+def _instruction(record: OperatorRecord) -> Instruction:
+    body = record.body or {}
+    match record.type:
+        case RecordType.POLICY:
+            text = body.get("yaml")
+            if not isinstance(text, str):
+                raise ValueError("body.yaml must hold the policy's text")
+            return SetPolicy(record, load_policy(text, f"operator record {record.id}"))
+        case RecordType.OVERRIDE | RecordType.ALLOW:
+            return _override(record, body)
+        case RecordType.RELEASE:
+            return Release(record, _tenant_of(record))
+        case _:
+            return Ignored(record)
+
+
+def _override(record: OperatorRecord, body: dict[str, Any]) -> Override:
+    if not record.expires_at:
+        raise ValueError("expires_at is required: nothing is forced for ever")
+    action = Action.ALLOW if record.type == RecordType.ALLOW else msgspec.convert(body.get("action"), Action)
+    limit = msgspec.convert(body["limit"], Limit) if "limit" in body else UNSET
+    return Override(record, _tenant_of(record), action, round(record.expires_at.timestamp() * 1000), limit)
+
+
+def _tenant_of(record: OperatorRecord) -> str:
+    scope, parts = split_key(record.subject or "")
+    if (scope, len(parts)) not in {("tenant", 1), ("account", 2)}:
+        raise ValueError(f"subject {record.subject!r} must be tenant:ID or account:TENANT/ACCOUNT")
+    if not all(parts) or "\0" in parts[0]:
+        raise ValueError(f"subject {record.subject!r} has an empty part or a NUL character")
+    return parts[0]

@@ -1,0 +1,206 @@
+"""Tenants in memory: live ones as objects, the others as encoded bytes, and when each is due."""
+
+from collections.abc import Iterator, MutableMapping
+from heapq import heappop, heappush
+from zlib import crc32
+
+from stream_app.detection.events import Event
+from stream_app.detection.features import Counter
+from stream_app.detection.state import PARTITION_KEY, TenantState, decode_tenant, encode_state
+from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Minute, Pane, block_end
+
+#: The rate limiter's and the gateway's refusals: demand, but neither load nor evidence.
+DENIED_STATUS = frozenset({403, 429})
+_NEVER = 1 << 62
+
+
+class Tenant:
+    """One live tenant: its state, and what is derived from it to make the next event cheap.
+
+    ``room`` is how much each counter (``features.Counter``) may still grow before it must be judged, nothing at first;
+    it holds for events before ``holds_until_ms``, and ``has_levels`` when it rests on baselines and not on floors
+    alone. ``due`` is the earliest minute to close.
+    """
+
+    __slots__ = ("account", "due", "has_levels", "holds_until_ms", "minute", "pane", "pane_index", "room", "state")
+
+    def __init__(self, state: TenantState) -> None:
+        self.state = state
+        self.room = [0.0] * len(Counter)
+        self.holds_until_ms = 0
+        self.has_levels = False
+        self.pane_index = -1
+        self.pane: Pane | None = None
+        self.minute: Minute | None = None
+        self.account = ""
+        self.due = self.next_due()
+
+    def open_pane(self, index: int, offset: int, time_ms: int, event_id: str) -> Pane:
+        """Make a pane, and its minute, the current one."""
+        windows = self.state.windows
+        pane = windows.panes.get(index)
+        if pane is None:
+            pane = windows.panes[index] = Pane(offset, offset, time_ms, time_ms, event_id)
+        minute = windows.minutes.get(index // PANES)
+        if minute is None:
+            minute = windows.minutes[index // PANES] = Minute()
+        self.pane_index, self.pane, self.minute, self.account = index, pane, minute, ""
+        self.due = min(self.due, index // PANES)
+        return pane
+
+    def count(self, event: Event, pane: Pane, time_ms: int, offset: int) -> bool:
+        """Count an event in its pane; false when the pane has seen this id before."""
+        ids = pane.ids
+        fingerprint = crc32(event.id.encode())
+        if fingerprint in ids:
+            return False
+        ids[fingerprint] = None
+        if len(ids) > MAX_PANE_IDS:
+            del ids[next(iter(ids))]
+        pane.first_offset = min(pane.first_offset, offset)
+        pane.last_offset = offset
+        if time_ms > pane.last_ms:
+            pane.last_ms = time_ms
+        elif time_ms < pane.first_ms:
+            pane.first_ms = time_ms
+        if self._add(event, pane):
+            if event.account_id != self.account:
+                self.account = event.account_id
+                self.minute.add_account(event.account_id)  # type: ignore[union-attr]
+            self.minute.add_model(event.model)  # type: ignore[union-attr]
+        return True
+
+    def count_late(self, event: Event, minute: int, closed: int) -> None:
+        """Count an event whose minute is closed: in the longer windows, if they still reach it.
+
+        ``closed`` is the last minute that the watermark has closed; from now on it is the tenant's, too.
+        """
+        windows = self.state.windows
+        windows.closed_minute = max(windows.closed_minute, closed)
+        if minute > windows.closed_minute - LONG_MINUTES:
+            part = windows.minutes.setdefault(minute, Minute())
+            if self._add(event, part):
+                part.add_account(event.account_id)
+                part.add_model(event.model)
+        self.due = self.next_due()
+
+    def _add(self, event: Event, part: Pane | Minute) -> bool:
+        status = event.status_code
+        if status in DENIED_STATUS:
+            part.denied += 1
+            return False
+        room = self.room
+        part.requests += 1
+        room[0] -= 1
+        part.input_tokens += event.input_tokens
+        room[1] -= event.input_tokens
+        part.output_tokens += event.output_tokens
+        room[2] -= event.output_tokens
+        if status >= 400:
+            part.errors += 1
+            room[3] -= 1
+        return True
+
+    def is_over(self, time_ms: int) -> bool:
+        """Whether some counter may have passed a trip level."""
+        return time_ms >= self.holds_until_ms or min(self.room) < 0
+
+    def next_due(self) -> int:
+        """The earliest minute whose close would change anything; very large when none would."""
+        state, windows = self.state, self.state.windows
+        closed = windows.closed_minute
+        due = _NEVER
+        for index in windows.panes:
+            minute = index // PANES
+            due = min(due, minute if minute > closed else block_end(closed + 1))
+        for minute in windows.minutes:
+            if block_end(minute) > closed:
+                due = min(due, block_end(minute))
+        if standing := state.standing:
+            due = min(due, max(closed + 1, _minute_ending_by(standing.wakes_ms)))
+        for override in state.overrides.values():
+            due = min(due, max(closed + 1, _minute_ending_by(override.forget_ms)))
+        return due
+
+    def forget_room(self) -> None:
+        """Baselines, policy or standing have changed: judge at the next event."""
+        self.room = [0.0] * len(Counter)
+        self.holds_until_ms = 0
+
+    def forget_pane(self) -> None:
+        """Panes were dropped: look the next event's pane up."""
+        self.pane_index = -1
+        self.pane = self.minute = None
+
+
+def _minute_ending_by(time_ms: int) -> int:
+    return -(-time_ms // MINUTE_MS) - 1
+
+
+class Tenants:
+    """The tenants of one partition over a mapping of encoded states.
+
+    Live are those with panes or changed since the last ``take_changes``; the rest stay bytes. The schedule is a heap
+    with one entry per due minute and tenant; an entry that is no longer true goes when its minute comes.
+    """
+
+    def __init__(self, encoded: MutableMapping[str, bytes]) -> None:
+        self._encoded = encoded
+        self._live: dict[str, Tenant] = {}
+        self._changed: dict[str, None] = {}
+        self._schedule: list[tuple[int, str]] = []
+        self._scheduled: set[tuple[int, str]] = set()
+        for tenant_id in encoded:
+            if tenant_id != PARTITION_KEY:
+                self._put_on_schedule(tenant_id, Tenant(decode_tenant(encoded[tenant_id])).due)
+
+    def is_live(self, tenant_id: str) -> bool:
+        """Whether the tenant is in memory as an object."""
+        return tenant_id in self._live
+
+    def wake(self, tenant_id: str) -> Tenant:
+        """The live tenant, decoded or made when needed; whatever is done to it will be among the changes."""
+        self._changed[tenant_id] = None
+        tenant = self._live.get(tenant_id)
+        if tenant is None:
+            encoded = self._encoded.get(tenant_id)
+            tenant = self._live[tenant_id] = Tenant(TenantState() if encoded is None else decode_tenant(encoded))
+        return tenant
+
+    def schedule(self, tenant_id: str, tenant: Tenant) -> None:
+        """Note when the tenant is due."""
+        self._put_on_schedule(tenant_id, tenant.due)
+
+    def _put_on_schedule(self, tenant_id: str, due: int) -> None:
+        entry = (due, tenant_id)
+        if due != _NEVER and entry not in self._scheduled:
+            self._scheduled.add(entry)
+            heappush(self._schedule, entry)
+
+    @property
+    def earliest_due(self) -> int:
+        """The earliest minute in which a tenant is due."""
+        return self._schedule[0][0] if self._schedule else _NEVER
+
+    def due(self, minute: int) -> Iterator[str]:
+        """Tenants to close up to and including a minute, in the order (minute, tenant id); each is taken off."""
+        while self.earliest_due <= minute:
+            entry = heappop(self._schedule)
+            self._scheduled.remove(entry)
+            yield entry[1]
+
+    def live(self) -> Iterator[Tenant]:
+        """All live tenants."""
+        return iter(self._live.values())
+
+    def take_changes(self) -> dict[str, bytes]:
+        """Encode every tenant changed since the last call, store it, and put quiet ones to sleep."""
+        changes = {}
+        for tenant_id in self._changed:
+            tenant = self._live[tenant_id]
+            changes[tenant_id] = encode_state(tenant.state)
+            if not tenant.state.windows.panes:
+                del self._live[tenant_id]
+        self._changed = {}
+        self._encoded.update(changes)
+        return changes

@@ -1,0 +1,168 @@
+"""Keeps a limiter's table equal to the control topic: reads it from the beginning, then follows it."""
+
+import time
+from threading import Event, Thread
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from stream_app.limiter.checks import Limiter
+
+#: How often the table is compared with the end of the log, which is also how fine its age is measured.
+ROUND_S = 1.0
+
+#: Expired decisions linger this long at most; a sweep of 100,000 rows takes some 30 ms.
+SWEEP_S = 10.0
+
+#: A broker that has not answered by then counts as lost.
+ANSWER_TIMEOUT_MS = 5_000
+
+#: Requests of this version are answered by Kafka 2.0 to 4.1 and by the embedded broker, which fails the probe that
+#: kafka-python would make without it.
+API_VERSION = (2, 0)
+
+#: How late a new partition may be noticed.
+METADATA_MAX_AGE_MS = 30_000
+
+#: Pauses between attempts double from the first to the last; half a minute is soon enough after a long outage.
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 30.0
+
+_log = structlog.get_logger()
+
+
+class ControlTopic:
+    """Follows the control topic in a thread of its own and writes the limiter's table; the table's only writer.
+
+    Reads every partition from the beginning without a consumer group, committed records only. The table is complete
+    whenever the end offsets seen at the start of a round are reached. A lost broker is tried again with growing
+    pauses and read on from where it was lost; until then the table stays as it is and ages. Partitions added later
+    are picked up within 30 s.
+    """
+
+    def __init__(
+        self, limiter: Limiter, *, broker: str, topic: str, api_version: tuple[int, int] = API_VERSION
+    ) -> None:
+        self.records_read = 0
+        self._limiter = limiter
+        self._broker = broker
+        self._topic = topic
+        self._api_version = api_version
+        self._positions: dict[TopicPartition, int] = {}
+        self._pause_s = 0.0
+        self._stopping = Event()
+        self._swept_at = time.monotonic()
+        self._thread = Thread(target=self._run, name="control-topic", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read; returns at once, and never fails because of the broker."""
+        self._thread.start()
+
+    def is_running(self) -> bool:
+        """False after ``stop``, or when reading has ended by a fault of ours, which only a restart mends."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End the thread; it is left behind if it does not end within ``timeout_s``."""
+        self._stopping.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except (KafkaError, OSError) as error:
+                self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), MAX_PAUSE_S)
+                _log.warning(
+                    "control topic cannot be read, trying again",
+                    broker=self._broker,
+                    topic=self._topic,
+                    error=_line(error),
+                    retry_s=self._pause_s,
+                )
+                self._sweep()
+                self._stopping.wait(self._pause_s)
+
+    def _follow(self) -> None:
+        consumer = self._connect()
+        try:
+            # The first question is one with a deadline: bootstrap() and partitions_for_topic() wait for ever.
+            consumer.end_offsets([TopicPartition(self._topic, 0)], timeout_ms=ANSWER_TIMEOUT_MS)
+            while not self._stopping.is_set():
+                self._assign_new_partitions(consumer)
+                self._read_round(consumer)
+                self._sweep()
+        finally:
+            consumer.close(autocommit=False, timeout_ms=1_000)
+
+    def _connect(self) -> KafkaConsumer:
+        return KafkaConsumer(
+            bootstrap_servers=self._broker.split(","),
+            api_version=self._api_version,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            allow_auto_create_topics=False,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
+            reconnect_backoff_max_ms=5_000,
+            max_poll_records=5_000,
+            fetch_max_wait_ms=100,  # the embedded broker answers no sooner, whatever comes in
+            metrics_enabled=False,
+        )
+
+    def _assign_new_partitions(self, consumer: KafkaConsumer) -> None:
+        known = consumer.assignment()
+        listed = {TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic)}
+        if not listed and not known:
+            raise KafkaError(f"topic {self._topic} does not exist")
+        if not listed <= known:
+            consumer.assign(sorted(listed | known))
+            for partition in listed - known:
+                if partition in self._positions:
+                    consumer.seek(partition, self._positions[partition])
+                else:
+                    consumer.seek_to_beginning(partition)
+
+    def _read_round(self, consumer: KafkaConsumer) -> None:
+        """Read for ``ROUND_S``; the table is complete if that reaches the ends all partitions had at the start."""
+        asked_ms = self._limiter.now_ms()
+        ends = consumer.end_offsets(list(consumer.assignment()), timeout_ms=ANSWER_TIMEOUT_MS)
+        deadline = time.monotonic() + ROUND_S
+        is_complete = False
+        while not self._stopping.is_set() and time.monotonic() < deadline:
+            self._read_batch(consumer)
+            if not is_complete and _has_reached(consumer, ends):
+                is_complete = True
+                self._pause_s = 0.0
+                self._limiter.table.mark_complete(asked_ms)
+
+    def _read_batch(self, consumer: KafkaConsumer) -> None:
+        unreadable = []
+        for partition, records in consumer.poll(timeout_ms=200).items():
+            for record in records:
+                problem = self._limiter.table.apply(record.key, record.value, self._limiter.now_ms())
+                if problem is not None:
+                    unreadable.append(f"{record.topic}/{record.partition}/{record.offset}: {problem}")
+            self._positions[partition] = records[-1].offset + 1
+            self.records_read += len(records)
+        if unreadable:
+            self._limiter.metrics.unreadable_records.inc(len(unreadable))
+            _log.warning("unreadable records ignored", count=len(unreadable), last=unreadable[-1])
+
+    def _sweep(self) -> None:
+        if time.monotonic() - self._swept_at >= SWEEP_S:
+            self._swept_at = time.monotonic()
+            self._limiter.table.drop_expired(self._limiter.now_ms())
+
+
+def _has_reached(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    positions = {partition: consumer.position(partition, timeout_ms=1_000) for partition in ends}
+    return all(position is not None and position >= ends[partition] for partition, position in positions.items())
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, KafkaTimeoutError):
+        return f"no answer within {ANSWER_TIMEOUT_MS // 1000} s; is the broker up, and does the topic exist?"
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,60 @@
+"""Prometheus metrics of a limiter."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from math import inf
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from stream_app.detection.decisions import Action
+from stream_app.limiter.decisions_table import DecisionsTable
+
+#: A check is allowed, denied by one of three actions, or answered without the table.
+OUTCOMES = ("allow", "throttle", "challenge", "block", "fail_open", "fail_closed")
+
+
+class LimiterMetrics:
+    """Counts checks and unreadable records; shows the table's age and content at each scrape."""
+
+    def __init__(self, registry: CollectorRegistry, table: DecisionsTable, now_ms: Callable[[], int]) -> None:
+        checks = Counter("stillwatch_limiter_checks", "Checks answered.", ["outcome"], registry=registry)
+        self._checks = {outcome: checks.labels(outcome) for outcome in OUTCOMES}
+        self.unreadable_records = Counter(
+            "stillwatch_limiter_unreadable_records",
+            "Records of the control topic that could not be read and changed nothing.",
+            registry=registry,
+        )
+        Gauge(
+            "stillwatch_limiter_table_age_seconds",
+            "Seconds since the table held everything the control topic had; +Inf before it ever did.",
+            registry=registry,
+        ).set_function(partial(_age_s, table, now_ms))
+        registry.register(_Content(table))
+
+    def count_check(self, outcome: str) -> None:
+        """Count one answered check under one of ``OUTCOMES``."""
+        self._checks[outcome].inc()
+
+
+def _age_s(table: DecisionsTable, now_ms: Callable[[], int]) -> float:
+    age_s = table.age_s(now_ms())
+    return inf if age_s is None else age_s
+
+
+class _Content(Collector):
+    """Counts the table once per scrape; 100,000 rows take some 12 ms."""
+
+    def __init__(self, table: DecisionsTable) -> None:
+        self._table = table
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample per action."""
+        counts = self._table.count_enforced()
+        family = GaugeMetricFamily(
+            "stillwatch_limiter_decisions", "Enforced decisions in the table, as of the last sweep.", labels=["action"]
+        )
+        for action in Action:
+            family.add_metric([action], counts[action])
+        yield family

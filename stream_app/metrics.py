@@ -1,0 +1,76 @@
+"""Every Prometheus metric of the worker, built on a given registry; labels are closed sets, never a tenant."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from stream_app import __version__
+from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, Tally
+
+#: Seconds; .25 and 2.5 are the edges that service levels are stated at.
+LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """The worker's metrics; one instance per process and registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._events = Counter(
+            "stillwatch_events",
+            "Events by outcome: applied, repeated, skipped, rejected",
+            ["outcome"],
+            registry=registry,
+        )
+        self.missed = Counter(
+            "stillwatch_missed_records",
+            "Source records that were never delivered (holes in the offsets)",
+            registry=registry,
+        )
+        self._late = Counter(
+            "stillwatch_late_events", "Events applied although behind the watermark", registry=registry
+        )
+        self._decisions = Counter(
+            "stillwatch_decisions",
+            "Decisions acknowledged by the broker",
+            ["action", "simulated", "origin"],
+            registry=registry,
+        )
+        self._dead_letters = Counter(
+            "stillwatch_dead_letters", "Inputs refused, by reason", ["reason"], registry=registry
+        )
+        self._latency = Histogram(
+            "stillwatch_decision_latency_seconds",
+            "From the Kafka timestamp of the causing record to the acknowledged decision",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._newest = Gauge(
+            "stillwatch_newest_event_timestamp_seconds", "Event time of the newest event applied", registry=registry
+        )
+        self.lag = Gauge(
+            "stillwatch_consumer_lag_records", "Records not yet applied, by partition", ["partition"], registry=registry
+        )
+        self.checkpoint_seconds = Histogram(
+            "stillwatch_checkpoint_seconds", "Time to write changed state and commit", registry=registry
+        )
+        self.operator_records = Counter(
+            "stillwatch_operator_records", "Operator records read, by outcome", ["outcome"], registry=registry
+        )
+        build = Gauge("stillwatch_build_info", "Always 1; the version is the label", ["version"], registry=registry)
+        build.labels(__version__).set(1)
+
+    def count_events(self, tally: Tally) -> None:
+        """Add what became of a chunk's events."""
+        for outcome in ("applied", "repeated", "skipped", "rejected"):
+            self._events.labels(outcome).inc(getattr(tally, outcome))
+        self._late.inc(tally.late)
+        if tally.newest_event_ms:
+            self._newest.set(tally.newest_event_ms / 1000)
+
+    def count_effect(self, effect: Effect, latency_s: float) -> None:
+        """Count an acknowledged effect; the latency is used for decisions only."""
+        match effect:
+            case EmitDecision(decision=decision):
+                self._decisions.labels(decision.action, str(decision.simulated).lower(), decision.origin).inc()
+                self._latency.observe(max(latency_s, 0.0))
+            case DeadLetter(reason=reason):
+                self._dead_letters.labels(reason).inc()

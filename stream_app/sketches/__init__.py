@@ -1,0 +1,6 @@
+"""Keyed sketches of prompts, made at the edge, so that detection never sees a prompt's text."""
+
+from stream_app.sketches.keys import Key, KeyFileError, load_key
+from stream_app.sketches.prompts import Sketch, sketch_prompt
+
+__all__ = ["Key", "KeyFileError", "Sketch", "load_key", "sketch_prompt"]

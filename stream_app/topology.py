@@ -1,0 +1,93 @@
+"""The map: every topic, its key, value, partitions and retention, who writes it and who reads it."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+DAY_MS = 86_400_000
+
+
+class TopicName(StrEnum):
+    """Topic names without the configurable prefix."""
+
+    REQUESTS = "requests.v1"
+    TENANT_STATE = "tenant-state.v1"
+    DECISIONS = "decisions.v1"
+    DECISION_LOG = "decision-log.v1"
+    OPERATOR = "operator.v1"
+    DEAD_LETTERS = "dead-letters.v1"
+
+
+class TopicSpec(Struct, frozen=True):
+    """How one topic is created and checked; ``partitions`` None means as many as the deployment asks for."""
+
+    name: TopicName
+    key: str
+    value: str
+    written_by: str
+    read_by: str
+    partitions: int | None
+    config: dict[str, str]
+
+
+TOPICS = (
+    TopicSpec(
+        TopicName.REQUESTS,
+        key="tenant_id",
+        value="event v1, or an array of one tenant's events",
+        written_by="gateways",
+        read_by="workers",
+        partitions=None,
+        config={"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS), "max.message.bytes": "1048588"},
+    ),
+    TopicSpec(
+        TopicName.TENANT_STATE,
+        key="tenant_id, or the partition's reserved key",
+        value="encoded state, the table's changelog",
+        written_by="the worker that owns the partition",
+        read_by="the next owner",
+        partitions=None,
+        config={"cleanup.policy": "compact"},
+    ),
+    TopicSpec(
+        TopicName.DECISIONS,
+        key="scope:subject",
+        value="decision v1, or nothing (forgotten)",
+        written_by="workers",
+        read_by="limiters, console",
+        partitions=None,
+        config={"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": str(DAY_MS)},
+    ),
+    TopicSpec(
+        TopicName.DECISION_LOG,
+        key="scope:subject",
+        value="decision v1, every one ever made",
+        written_by="workers",
+        read_by="stillwatch decisions, console",
+        partitions=None,
+        config={"cleanup.policy": "delete", "retention.ms": str(400 * DAY_MS)},
+    ),
+    TopicSpec(
+        TopicName.OPERATOR,
+        key="subject or policy",
+        value="operator record v1",
+        written_by="people, through the command line or the console",
+        read_by="every worker, from the start, without a group",
+        partitions=1,
+        config={"cleanup.policy": "delete", "retention.ms": "-1"},
+    ),
+    TopicSpec(
+        TopicName.DEAD_LETTERS,
+        key="topic/partition/offset/index",
+        value="dead letter v1, the refused bytes in header `original`",
+        written_by="workers",
+        read_by="people",
+        partitions=1,
+        config={"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+    ),
+)
+
+
+def topic(prefix: str, name: TopicName) -> str:
+    """Full topic name, such as ``stillwatch.requests.v1``."""
+    return f"{prefix}.{name}"

@@ -1,0 +1,68 @@
+"""Encoded states: they come back as they were, and other versions are refused."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_app.detection.decisions import Action
+from stream_app.detection.ladder import Standing
+from stream_app.detection.scorers import Baseline
+from stream_app.detection.state import (
+    STATE_VERSION,
+    Override,
+    PartitionState,
+    StateVersionError,
+    TenantState,
+    decode_partition,
+    decode_tenant,
+    encode_state,
+)
+from stream_app.detection.watermark import Watermark
+from stream_app.detection.windows import Minute, Pane
+
+repeatable = settings(derandomize=True, deadline=None, max_examples=60)
+
+
+def full_state(accounts: int = 40) -> TenantState:
+    state = TenantState(applied=7, revision=9, models={"small": 1.5}, baselines=[None, Baseline(3.0, 0.1, 1 / 3)])
+    minute = Minute(requests=3, models={"small": 3})
+    for number in range(accounts):
+        minute.add_account(f"user-{number}")
+    state.windows.minutes = {29_000_000: minute}
+    state.windows.panes = {174_000_000: Pane(1, 2, 3, 4, "first", requests=5, ids={1: None, 2**32 - 1: None})}
+    state.standing = Standing(Action.THROTTLE, 1, 2, 3, 4, "d", 5)
+    state.overrides = {"account:a/b": Override("op", Action.BLOCK, 1, 2, "d2")}
+    return state
+
+
+@given(accounts=st.integers(0, 400))
+@repeatable
+def test_a_state_comes_back_as_it_was(accounts: int) -> None:
+    state = full_state(accounts)
+    encoded = encode_state(state)
+    again = decode_tenant(encoded)
+    assert encode_state(again) == encoded
+    assert again.standing == state.standing
+    assert again.overrides == state.overrides
+    assert again.windows.panes == state.windows.panes
+    assert again.windows.distinct_accounts(29_000_000) == state.windows.distinct_accounts(29_000_000)
+    baseline = again.baselines[1]
+    assert baseline is not None
+    assert baseline.to_tuple() == (3.0, 0.1, 1 / 3)
+
+
+def test_a_partitions_state_comes_back_as_it_was() -> None:
+    state = PartitionState(Watermark(5, {"a": 70_000}, 70_000), position=12, operator_offset=3)
+    assert decode_partition(encode_state(state)) == state
+
+
+@pytest.mark.parametrize("encoded", [b"", bytes((STATE_VERSION + 1,)), b"\x00abc"])
+def test_another_versions_bytes_are_refused(encoded: bytes) -> None:
+    with pytest.raises(StateVersionError, match=rf"this program reads version {STATE_VERSION}"):
+        decode_tenant(encoded)
+    with pytest.raises(StateVersionError):
+        decode_partition(encoded)
+
+
+def test_a_tenant_of_one_request_takes_few_bytes() -> None:
+    assert len(encode_state(TenantState())) < 32

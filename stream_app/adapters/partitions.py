@@ -99,8 +99,8 @@ class OwnedPartition:
         self._count_missed(records)
         effects = self._detector.handle(records)
         self._unacknowledged += events
-        self._metrics.count_events(self._detector.take_tally())
         await self._perform(effects)
+        self._metrics.count_events(self._detector.take_tally())
 
     def _count_missed(self, records: Sequence[Record]) -> None:
         expected = self.position

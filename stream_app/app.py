@@ -1,17 +1,18 @@
 """Composition root: the Faust application, its agent, its services and what they share."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import faust
 from mode.types import ServiceT
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from stream_app.adapters.broker_watch import BrokerWatch
-from stream_app.adapters.embedded_transport import use_embedded_transport
-from stream_app.adapters.operator_log import OperatorLog
+from stream_app.adapters.membership import OwnTables, use_membership
 from stream_app.adapters.ownership import Ownership
-from stream_app.adapters.producing import EffectProducer
+from stream_app.adapters.sources import Deliver
 from stream_app.adapters.stop_deadline import set_stop_deadline
 from stream_app.adapters.web import WebFace
 from stream_app.agents.requests import add_requests_agent
@@ -22,6 +23,8 @@ from stream_app.topology import TopicName
 
 #: The broker's own least session timeout; a dead worker's partitions move after it. The embedded broker allows less.
 SESSION_TIMEOUT_S, EMBEDDED_SESSION_TIMEOUT_S = 6.0, 2.0
+#: Chunks between the reader and the agent: one being applied, the next ready.
+CHUNKS_WAITING = 4
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
 
 
@@ -48,27 +51,34 @@ def create_app(settings: Settings, policy: Policy) -> WorkerParts:
         registry.register(collector)
     metrics = Metrics(registry)
     app = _faust_app(settings)
-    if settings.embedded:
-        use_embedded_transport(app)
-    ownership = _ownership(app, settings, policy, metrics)
-    log = OperatorLog(settings.broker, settings.topic(TopicName.OPERATOR), metrics, ownership.instruct)
-    ownership.operator_log = log
-    requests = app.topic(settings.topic(TopicName.REQUESTS), key_serializer="raw", value_serializer="raw")
-    add_requests_agent(app, requests, ownership)
+    chunks = app.channel(maxsize=CHUNKS_WAITING)
+    copies = _table(app, settings).data
+    ownership = Ownership(
+        settings=settings,
+        policy=policy,
+        copies=copies,
+        metrics=metrics,
+        deliver=cast("Deliver", chunks.put),
+        crash=_crash_of(app),
+    )
+    use_membership(app, ownership.take_over)
+    app.topics.add(app.topic(settings.topic(TopicName.REQUESTS), acks=False))
+    add_requests_agent(app, chunks, ownership)
     _hand_over_on_leaving(app, ownership)
+    log = ownership.operator_log
 
     def why_not_ready() -> str | None:
         if not log.complete.is_set():
             return "the operator topic has not been read to its end"
-        if app.rebalancing or not app.consumer.assignment():
+        if app.rebalancing or not ownership.has_partitions:
             return "no partitions are assigned and recovered"
         return None
 
     web = WebFace(settings.web_bind, settings.web_port, registry, why_not_ready)
-    return WorkerParts(app, [log, web, BrokerWatch(settings.broker)])
+    return WorkerParts(app, [log, ownership, web, BrokerWatch(settings.broker)])
 
 
-def _ownership(app: faust.App, settings: Settings, policy: Policy, metrics: Metrics) -> Ownership:
+def _table(app: faust.App, settings: Settings) -> Any:
     changelog = app.topic(
         settings.topic(TopicName.TENANT_STATE),
         key_serializer="raw",
@@ -76,22 +86,23 @@ def _ownership(app: faust.App, settings: Settings, policy: Policy, metrics: Metr
         partitions=settings.partitions,
         compacting=True,
     )
-    table = app.Table(
+    return app.Table(
         "tenant-state",
         partitions=settings.partitions,
         changelog_topic=changelog,
         key_type=bytes,
         value_type=bytes,
     )
-    return Ownership(
-        app=app,
-        topic=settings.topic(TopicName.REQUESTS),
-        partitions=settings.partitions,
-        policy=policy,
-        table=table,
-        producer=EffectProducer(app, settings, metrics),
-        metrics=metrics,
-    )
+
+
+def _crash_of(app: faust.App) -> Callable[[Exception], None]:
+    crashes: set[asyncio.Task[None]] = set()
+
+    def crash(error: Exception) -> None:
+        task = asyncio.get_running_loop().create_task(app.crash(error))
+        crashes.add(task)
+
+    return crash
 
 
 def _hand_over_on_leaving(app: faust.App, ownership: Ownership) -> None:
@@ -122,7 +133,7 @@ def _faust_app(settings: Settings) -> faust.App:
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / 4,
-        broker_commit_interval=1.0,
         stream_wait_empty=False,
-        table_standby_replicas=0,
+        table_standby_replicas=settings.standbys,
+        TableManager=OwnTables,
     )

@@ -16,13 +16,22 @@ class Metrics:
         self.registry = registry
         self._events = Counter(
             "stillwatch_events",
-            "Events by outcome: applied, repeated, skipped, rejected",
+            "Events by outcome: applied, repeated, rejected",
             ["outcome"],
             registry=registry,
         )
         self.missed = Counter(
             "stillwatch_missed_records",
-            "Source records that were never delivered (holes in the offsets)",
+            "Source records that were gone before they were read (the log began behind our position)",
+            registry=registry,
+        )
+        self.rewinds = Counter(
+            "stillwatch_rewinds", "Chunks that came out of order and were read again", registry=registry
+        )
+        self.recovery_remaining = Gauge(
+            "stillwatch_recovery_remaining_records",
+            "Changelog records still to read before a partition is taken over",
+            ["partition"],
             registry=registry,
         )
         self._late = Counter(
@@ -50,7 +59,7 @@ class Metrics:
             "stillwatch_consumer_lag_records", "Records not yet applied, by partition", ["partition"], registry=registry
         )
         self.checkpoint_seconds = Histogram(
-            "stillwatch_checkpoint_seconds", "Time to write changed state and commit", registry=registry
+            "stillwatch_checkpoint_seconds", "From the beginning of a checkpoint to its commit", registry=registry
         )
         self.operator_records = Counter(
             "stillwatch_operator_records", "Operator records read, by outcome", ["outcome"], registry=registry
@@ -58,9 +67,14 @@ class Metrics:
         build = Gauge("stillwatch_build_info", "Always 1; the version is the label", ["version"], registry=registry)
         build.labels(__version__).set(1)
 
+    def forget_partition(self, number: int) -> None:
+        """A partition is no longer ours: say nothing more of it."""
+        for gauge in (self.lag, self.recovery_remaining):
+            gauge.remove(str(number))
+
     def count_events(self, tally: Tally) -> None:
         """Add what became of a chunk's events."""
-        for outcome in ("applied", "repeated", "skipped", "rejected"):
+        for outcome in ("applied", "repeated", "rejected"):
             self._events.labels(outcome).inc(getattr(tally, outcome))
         self._late.inc(tally.late)
         if tally.newest_event_ms:

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     web_bind: Annotated[str, Field(description="Address of /metrics, /health and /ready")] = "127.0.0.1"
     web_port: Annotated[int, Field(ge=0, le=65_535, description="Port of the same; 0 picks a free one")] = 6066
     data_dir: Annotated[Path, Field(description="Folder for the stream framework's own files")] = Path(".stillwatch")
+    standbys: Annotated[int, Field(ge=0, le=5, description="Other workers that keep a copy of each partition")] = 0
     historic: Annotated[bool, Field(description="Events are old: let decisions live from now, not from then")] = False
     embedded: Annotated[bool, Field(description="The broker is the embedded one, which declares no topics")] = False
 

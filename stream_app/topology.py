@@ -15,6 +15,7 @@ class TopicName(StrEnum):
     DECISIONS = "decisions.v1"
     DECISION_LOG = "decision-log.v1"
     OPERATOR = "operator.v1"
+    JOURNAL = "journal.v1"
     DEAD_LETTERS = "dead-letters.v1"
 
 
@@ -75,6 +76,15 @@ TOPICS = (
         read_by="every worker, from the start, without a group",
         partitions=1,
         config={"cleanup.policy": "delete", "retention.ms": "-1"},
+    ),
+    TopicSpec(
+        TopicName.JOURNAL,
+        key="none",
+        value="where among a partition's events an operator record took effect",
+        written_by="the worker that owns the partition",
+        read_by="the next owner, replay",
+        partitions=None,
+        config={"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
     ),
     TopicSpec(
         TopicName.DEAD_LETTERS,

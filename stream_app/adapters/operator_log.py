@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -33,12 +34,10 @@ class OperatorLog(Service):
     """Reads the operator topic to its end (``complete``), then follows it; ``entries`` keeps all of it in order.
 
     The topic has one partition and a low rate by contract, so that keeping it whole is cheap. ``on_entry`` is called
-    and awaited for each record that arrives, in order.
+    and awaited after each record that arrives, in order.
     """
 
-    def __init__(
-        self, broker: str, topic: str, metrics: Metrics, on_entry: Callable[[OperatorEntry], Awaitable[None]]
-    ) -> None:
+    def __init__(self, broker: str, topic: str, metrics: Metrics, on_entry: Callable[[], Awaitable[None]]) -> None:
         super().__init__()
         self.entries: list[OperatorEntry] = []
         self.topic = topic
@@ -83,4 +82,17 @@ class OperatorLog(Service):
             case SetPolicy(record=record, policy=policy):
                 _log.warning("policy %s (%s) from now on, by %s", policy.version, policy.mode, record.by)
         self.entries.append(entry)
-        await self._on_entry(entry)
+        await self._on_entry()
+
+    def entry(self, offset: int) -> OperatorEntry | None:
+        """The record at an offset, if there is one."""
+        found = self.entries_after(offset - 1)[:1]
+        return found[0] if found and found[0].offset == offset else None
+
+    def entries_after(self, offset: int) -> list[OperatorEntry]:
+        """The records behind an offset that have come so far."""
+        return self.entries[bisect_left(self.entries, offset + 1, key=_offset) :]
+
+
+def _offset(entry: OperatorEntry) -> int:
+    return entry.offset

@@ -1,141 +1,212 @@
-"""The partitions this worker owns at the moment, and the order in which anything may touch them."""
+"""The partitions this worker owns at the moment: taken over, tended, handed over."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
-from faust.types import AppT, StreamT, TableT
+from mode import Service
 
-from stream_app.adapters.operator_log import OperatorEntry, OperatorLog
-from stream_app.adapters.partitions import Event, OwnedPartition
-from stream_app.adapters.producing import EffectProducer
+from stream_app.adapters.changelogs import ChangelogCopy, Standby, recover
+from stream_app.adapters.clients import AbandonedError
+from stream_app.adapters.journals import read_journal
+from stream_app.adapters.operator_log import OperatorLog
+from stream_app.adapters.outboxes import Outbox
+from stream_app.adapters.partitions import OwnedPartition, TakenOver
+from stream_app.adapters.sources import Chunk, Deliver, SourceReader
+from stream_app.adapters.transactions import FencedError, PartitionProducer
+from stream_app.detection.detector import Detector
 from stream_app.detection.policy import Policy
 from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
-
 #: A live broker takes a checkpoint in tens of milliseconds; beyond this a stop would rather be done.
 HAND_OVER_S = 5.0
+#: Fenced, and still said to be the owner after this long: the group and the broker disagree, and only a restart helps.
+_FENCED_S = 30.0
+_IDLE_S = 0.05
+_LOOK_S = 1.0
 
 
-class Ownership:
-    """Brings source events, operator records and rebalances to the partitions one at a time.
+class Ownership(Service):
+    """Brings chunks, operator records and rebalances to partitions.
 
-    A partition is taken over once it is assigned and recovered, at the latest with its first event: it reads its state
-    from the table and is shown the whole operator log. All are handed over at every rebalance. Source events are
-    acknowledged on ``stream``.
+    ``copies`` is the memory of the Faust table: the changelogs of owned and standby partitions. ``deliver`` gets the
+    source's chunks, to be given back to ``apply``. ``crash`` ends the worker: our own errors do, so that no event is
+    skipped.
     """
 
     def __init__(
         self,
         *,
-        app: AppT,
-        topic: str,
-        partitions: int,
+        settings: Settings,
         policy: Policy,
-        table: TableT[bytes, bytes],
-        producer: EffectProducer,
+        copies: dict[int, ChangelogCopy],
         metrics: Metrics,
+        deliver: Deliver,
+        crash: Callable[[Exception], None],
     ) -> None:
-        self._app = app
-        self._topic = topic
-        self._partition_count = partitions
+        super().__init__()
+        self._settings = settings
         self._policy = policy
-        self._table = table
-        self._producer = producer
+        self._copies = copies
         self._metrics = metrics
+        self._deliver = deliver
+        self._on_crash = crash
+        self._threads = ThreadPoolExecutor(max_workers=settings.partitions + 2, thread_name_prefix="partition")
         self._partitions: dict[int, OwnedPartition] = {}
-        self._lock = asyncio.Lock()
-        self.operator_log: OperatorLog | None = None
-        self.stream: StreamT[bytes] | None = None
+        self._fenced_s: dict[int, float] = {}
+        self._takeover: asyncio.Task[None] | None = None
+        self._abandoned = Event()
+        self.operator_log = OperatorLog(
+            settings.broker, settings.topic(TopicName.OPERATOR), metrics, self._on_operator_record
+        )
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """One at a time; an error that gets here is our own fault and ends the worker, so that no event is skipped."""
-        async with self._lock:
-            try:
-                yield
-            except Exception as error:
-                self._partitions = {}
-                await self._app.crash(error)
-                raise
+    async def on_start(self) -> None:
+        """Start the threads that read."""
+        self._reader = SourceReader(self._settings, self._deliver, self._on_crash)
+        self._standby = Standby(self._settings, self._copies, self._on_crash)
+        self._reader.start()
+        self._standby.start()
 
-    async def wait_for_operator_log(self) -> None:
-        """Return once the operator topic has been read to its end."""
-        if self.operator_log:
-            await self.operator_log.complete.wait()
-
-    async def apply(self, events: Sequence[Event]) -> None:
-        """Apply a chunk in order, each partition's part by itself; events of an earlier assignment are dropped."""
-        async with self._turn():
-            by_partition: dict[int, list[Event]] = {}
-            for event in events:
-                if event.message.generation_id == self._app.consumer_generation_id:
-                    by_partition.setdefault(event.message.partition, []).append(event)
-            for number, part in by_partition.items():
-                await (await self._owned(number)).apply(part)
-                behind = (self._app.consumer.highwater(part[-1].message.tp) or 0) - part[-1].message.offset - 1
-                self._metrics.lag.labels(str(number)).set(max(behind, 0))
-
-    async def take_over(self) -> None:
-        """Take over what has been assigned and recovered since the last call."""
-        if self._app.rebalancing or not (self.operator_log and self.operator_log.complete.is_set()):
-            return
-        async with self._turn():
-            for place in sorted(self._app.consumer.assignment()):
-                if place.topic == self._topic:
-                    await self._owned(place.partition)
-
-    async def checkpoint(self) -> None:
-        """Publish changed states of all partitions and acknowledge the events behind them."""
-        async with self._turn():
-            for partition in self._partitions.values():
-                if self.stream:
-                    await partition.checkpoint(self.stream)
-
-    async def hand_over(self) -> None:
-        """A last checkpoint, written and committed, before partitions are taken from this worker or it stops.
-
-        If the broker does not take it in time it is given up, and the next owner repeats what it would have committed.
-        """
-        try:
-            async with asyncio.timeout(HAND_OVER_S):
-                await self.checkpoint()
-                await self._app.producer.buffer.flush()
-                await self._app.producer.flush()
-                await self._app.consumer.commit()
-        except TimeoutError:
-            _log.warning("no last checkpoint within %.0f s; the next owner repeats what it held", HAND_OVER_S)
-        for number in self._partitions:
-            self._metrics.lag.remove(str(number))
-        self._partitions = {}
-
-    async def instruct(self, entry: OperatorEntry) -> None:
-        """Show an operator record to all partitions."""
-        async with self._turn():
-            for partition in self._partitions.values():
-                await partition.instruct(entry, self._log_topic)
+    async def on_stop(self) -> None:
+        """End the threads that read."""
+        self._reader.stop()
+        self._standby.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
-    def _log_topic(self) -> str:
-        return self.operator_log.topic if self.operator_log else ""
+    def has_partitions(self) -> bool:
+        """Whether any partition is owned and recovered."""
+        return bool(self._partitions)
 
-    async def _owned(self, number: int) -> OwnedPartition:
-        partition = self._partitions.get(number)
-        if partition is None:
-            partition = OwnedPartition(
-                topic=self._topic,
-                partition=number,
-                partitions=self._partition_count,
-                policy=self._policy,
-                table=self._table,
-                perform=self._producer.perform,
-                metrics=self._metrics,
-            )
-            for entry in self.operator_log.entries if self.operator_log else ():
-                await partition.instruct(entry, self._log_topic)
-            self._partitions[number] = partition
-            _log.info("partition %d: taken over at offset %d", number, partition.position)
-        return partition
+    async def take_over(self, actives: set[int], standbys: set[int]) -> None:
+        """Own these partitions from now on, recovered and read from where their states are; follow the standbys."""
+        self._abandoned = Event()
+        self._takeover = asyncio.create_task(self._take_over(actives, standbys))
+        await asyncio.wait([self._takeover])
+        if error := self._takeover.exception():
+            raise error
+
+    async def _take_over(self, actives: set[int], standbys: set[int]) -> None:
+        await self.operator_log.complete.wait()
+        for number in set(self._copies) - actives - standbys:
+            del self._copies[number]
+        for number in actives | standbys:
+            self._copies.setdefault(number, ChangelogCopy())
+        self._standby.follow(standbys - actives)
+        try:
+            await asyncio.gather(*(self._take(number) for number in sorted(actives)))
+        except (AbandonedError, FencedError) as error:
+            _log.info("takeover ended early: %s", error or "another rebalance has begun")
+
+    async def _take(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        abandoned = self._abandoned
+        taken = await loop.run_in_executor(self._threads, self._open, number, abandoned)
+
+        def on_error(error: Exception) -> None:
+            self._on_error(number, error)
+
+        outbox = Outbox(
+            settings=self._settings,
+            producer=taken.producer,
+            group=self._reader.group_metadata,
+            threads=self._threads,
+            metrics=self._metrics,
+            on_error=on_error,
+        )
+        partition = OwnedPartition(taken, self.operator_log, outbox, self._reader, self._metrics)
+        await partition.instruct()
+        if abandoned.is_set():
+            raise AbandonedError
+        self._partitions[number] = partition
+        self._reader.assign(number, partition.position)
+        _log.info("partition %d: taken over at offset %d", number, partition.position)
+
+    def _open(self, number: int, abandoned: Event) -> TakenOver:
+        """Fence first, so that nobody writes behind what is then read."""
+        producer = PartitionProducer(self._settings, number)
+        producer.open(abandoned)
+        copy = self._copies[number]
+        remaining = self._metrics.recovery_remaining.labels(str(number))
+        recover(self._settings, number, copy, abandoned, remaining.set)
+        detector = Detector(
+            self._settings.topic(TopicName.REQUESTS), number, self._settings.partitions, self._policy, copy.states
+        )
+        journal, end = read_journal(self._settings, number, detector.state.journal_position, abandoned)
+        return TakenOver(number, producer, copy, detector, journal, end)
+
+    async def apply(self, chunk: Chunk) -> None:
+        """Apply a chunk, unless its partition is no longer ours."""
+        partition = self._partitions.get(chunk.partition)
+        if partition is not None:
+            await partition.apply(chunk)
+
+    @Service.task
+    async def _tend(self) -> None:
+        """Slices of what is due in all partitions, for ever, and never much at a time."""
+        try:
+            while not self.should_stop:
+                is_busy = False
+                for partition in list(self._partitions.values()):
+                    is_busy |= partition.tend()
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0 if is_busy else _IDLE_S)
+        except Exception as error:  # noqa: BLE001 - ends the worker
+            self._on_crash(error)
+
+    @Service.timer(_LOOK_S)
+    async def _look(self) -> None:
+        for number, partition in self._partitions.items():
+            end = self._reader.ends.get(number, -1)
+            if end >= 0:
+                self._metrics.lag.labels(str(number)).set(max(end - partition.position, 0))
+        for number, since_s in self._fenced_s.items():
+            if time.monotonic() - since_s > _FENCED_S:
+                self._on_crash(FencedError(f"partition {number} was fenced, and no rebalance has followed"))
+
+    async def hand_over(self) -> None:
+        """A last checkpoint of every partition before they are taken from this worker or it stops.
+
+        If the broker does not take it in time it is given up with all memory of the partition, and the next owner
+        repeats what it would have held.
+        """
+        self._abandoned.set()
+        if self._takeover and not self._takeover.done():
+            await asyncio.wait([self._takeover])
+        partitions, self._partitions = self._partitions, {}
+        for number in partitions:
+            self._reader.unassign(number)
+            self._metrics.forget_partition(number)
+        await asyncio.gather(*(self._leave(partition) for partition in partitions.values()))
+        self._fenced_s = {}
+
+    async def _leave(self, partition: OwnedPartition) -> None:
+        try:
+            async with asyncio.timeout(HAND_OVER_S):
+                await partition.hand_over()
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing of it is kept
+            _log.warning("partition %d: no last checkpoint (%r); the next owner repeats it", partition.number, error)
+            partition.abandon()
+            self._copies.pop(partition.number, None)
+
+    async def _on_operator_record(self) -> None:
+        for partition in list(self._partitions.values()):
+            await partition.instruct()
+
+    def _on_error(self, number: int, error: Exception) -> None:
+        if not isinstance(error, AbandonedError | FencedError):
+            self._on_crash(error)
+            return
+        partition = self._partitions.pop(number, None)
+        if partition is not None:
+            _log.warning("%s: another worker owns it", error)
+            self._fenced_s[number] = time.monotonic()
+            self._copies.pop(number, None)
+            self._reader.unassign(number)

@@ -1,133 +1,178 @@
-"""One owned partition: the core, its encoded states in the table, and what has not been committed yet."""
+"""One owned partition: chunks and operator records in, effects and checkpoints out."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
-from typing import cast
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from faust.types import EventT, StreamT, TableT
-
-from stream_app.adapters.operator_log import OperatorEntry
+from stream_app.adapters.changelogs import ChangelogCopy
+from stream_app.adapters.journals import JournalEntry, journal_record
+from stream_app.adapters.operator_log import OperatorLog
+from stream_app.adapters.outboxes import Checkpoint, Outbox
+from stream_app.adapters.sources import Chunk, SourceReader
+from stream_app.adapters.transactions import PartitionProducer
 from stream_app.detection.detector import Detector, Record
 from stream_app.detection.effects import Effect
-from stream_app.detection.partitions import partition_of
-from stream_app.detection.policy import Policy
-from stream_app.detection.state import PARTITION_KEY
 from stream_app.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
-Event = EventT[bytes]
-Perform = Callable[[Sequence[Effect]], Awaitable[None]]
+#: A crash repeats at most this much work; each checkpoint encodes every tenant that changed since the last.
+CHECKPOINT_S = 3.0
+#: Closings and encodings done in one slice: some milliseconds, so that nothing waits long for the loop.
+_CLOSINGS, _ENCODINGS = 64, 256
 
 
-class PartitionStates(MutableMapping[str, bytes]):
-    """Encoded states of one partition as a view on the table's memory; keys carry the partition only for its own state.
+class TakenOver(NamedTuple):
+    """What a takeover has brought of a partition: its fenced producer, its states and the journal's rest."""
 
-    Writing goes to memory; ``publish`` sends a state to the changelog.
-    """
-
-    def __init__(self, table: TableT[bytes, bytes], partition: int, partitions: int) -> None:
-        self._table = table
-        self._data = table.data
-        self._partition = partition
-        self._partitions = partitions
-
-    def _key(self, key: str) -> bytes:
-        return f"{PARTITION_KEY}/{self._partition}".encode() if key == PARTITION_KEY else key.encode()
-
-    def __getitem__(self, key: str) -> bytes:
-        encoded: bytes = self._data[self._key(key)]
-        return encoded
-
-    def __setitem__(self, key: str, encoded: bytes) -> None:
-        self._data[self._key(key)] = encoded
-
-    def __delitem__(self, key: str) -> None:
-        del self._data[self._key(key)]
-
-    def __iter__(self) -> Iterator[str]:
-        for key in list(self._data):
-            name = key.decode()
-            if name.startswith(PARTITION_KEY):
-                if name == f"{PARTITION_KEY}/{self._partition}":
-                    yield PARTITION_KEY
-            elif partition_of(name, self._partitions) == self._partition:
-                yield name
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def publish(self, key: str, encoded: bytes) -> None:
-        """Send a state to the partition's changelog."""
-        self._table.send_changelog(self._partition, self._key(key), encoded)
+    number: int
+    producer: PartitionProducer
+    copy: ChangelogCopy
+    detector: Detector
+    journal: list[JournalEntry]
+    journal_end: int
 
 
 class OwnedPartition:
-    """A detector and the events it has applied since its last checkpoint.
+    """Applies chunks in their order, operator records where the journal has them, and makes checkpoints.
 
-    ``apply`` performs effects at once; ``checkpoint`` publishes changed states, and only then acknowledges the events
-    behind them. Events that come again after a crash between the two are skipped tenant by tenant.
+    The state in the changelog is always that of one source position: what a crash undoes is repeated from there, and
+    gives the same decisions under the same ids.
     """
 
     def __init__(
-        self,
-        *,
-        topic: str,
-        partition: int,
-        partitions: int,
-        policy: Policy,
-        table: TableT[bytes, bytes],
-        perform: Perform,
-        metrics: Metrics,
+        self, taken: TakenOver, operator_log: OperatorLog, outbox: Outbox, reader: SourceReader, metrics: Metrics
     ) -> None:
-        self._states = PartitionStates(table, partition, partitions)
-        self._detector = Detector(topic, partition, partitions, policy, self._states)
-        self._number = partition
-        self._perform = perform
+        self.number = taken.number
+        self._taken = taken
+        self._detector = taken.detector
+        self._operator_log = operator_log
+        self._outbox = outbox
+        self._reader = reader
         self._metrics = metrics
-        self._unacknowledged: list[Event] = []
+        self._journal = deque(e for e in taken.journal if e.operator_offset > taken.detector.state.operator_offset)
+        self._turn = asyncio.Lock()
+        self._is_rewinding = False
+        self._has_news = False
+        self._checkpoint: Checkpoint | None = None
+        self._began_s = time.monotonic()
+        for entry in operator_log.entries:
+            if entry.offset <= self._detector.state.operator_offset:
+                self._follow(entry.offset)
 
     @property
     def position(self) -> int:
         """Offset of the next source record expected."""
         return self._detector.position
 
-    async def apply(self, events: Sequence[Event]) -> None:
-        """Apply one chunk of source events in offset order."""
-        records = [record_of(event) for event in events]
-        self._count_missed(records)
-        effects = self._detector.handle(records)
-        self._unacknowledged += events
-        await self._perform(effects)
-        self._metrics.count_events(self._detector.take_tally())
+    async def apply(self, chunk: Chunk) -> None:
+        """Apply a chunk; one that begins too late is read again, and what is older than our position is dropped."""
+        async with self._turn:
+            if chunk.start > self.position:
+                self._rewind(chunk)
+                return
+            self._is_rewinding = False
+            if chunk.lost:
+                self._skip(chunk)
+            self._replay([record for record in chunk.records if record.offset >= self.position])
+            await self._instruct_pending()
+        await self._outbox.wait_for_room()
 
-    def _count_missed(self, records: Sequence[Record]) -> None:
-        expected = self.position
-        for record in records:
-            if missed := max(record.offset - expected, 0) if expected else 0:
-                _log.error("partition %d: %d records before offset %d never came", self._number, missed, record.offset)
-                self._metrics.missed.inc(missed)
-            expected = max(expected, record.offset + 1)
+    def _rewind(self, chunk: Chunk) -> None:
+        if not self._is_rewinding:
+            self._is_rewinding = True
+            _log.warning("partition %d: got %d instead of %d, reading again", self.number, chunk.start, self.position)
+            self._metrics.rewinds.inc()
+            self._reader.assign(self.number, self.position)
 
-    async def instruct(self, entry: OperatorEntry, topic: str) -> None:
-        """Take in one operator record."""
-        await self._perform(self._detector.instruct(entry.offset, entry.instruction, entry.original, topic))
+    def _skip(self, chunk: Chunk) -> None:
+        _log.error("partition %d: the log begins at %d, %d records are lost", self.number, chunk.end, chunk.lost)
+        self._metrics.missed.inc(chunk.lost)
+        self._detector.state.position = chunk.end
 
-    async def checkpoint(self, stream: StreamT[bytes]) -> None:
-        """Catch up with what is due, publish changed states, and acknowledge the events behind them."""
-        started = time.perf_counter()
-        await self._perform(self._detector.advance(round(time.time() * 1000)))
-        for key, encoded in self._detector.take_changes().items():
-            self._states.publish(key, encoded)
-        events, self._unacknowledged = self._unacknowledged, []
-        for event in events:
-            await stream.ack(event)
-        self._metrics.checkpoint_seconds.observe(time.perf_counter() - started)
+    def _replay(self, records: list[Record]) -> None:
+        """Apply records, and between them what took effect there according to the journal."""
+        while self._journal:
+            after = self._journal[0].applied_after_offset
+            part = [record for record in records if record.offset <= after]
+            records = records[len(part) :]
+            self._apply(part)
+            if self.position <= after and not records:
+                return
+            self._follow(self._journal.popleft().operator_offset)
+        self._apply(records)
 
+    def _apply(self, records: Sequence[Record]) -> None:
+        if records:
+            self._emit(self._detector.handle(records))
 
-def record_of(event: Event) -> Record:
-    """The core's record of a Faust event; a header without a value counts as empty."""
-    message = event.message
-    headers: dict[str, bytes] = {name: value or b"" for name, value in cast("list[tuple[str, bytes]]", message.headers)}
-    return Record(message.offset, round(message.timestamp * 1000), message.value, headers)
+    def _follow(self, operator_offset: int) -> None:
+        if entry := self._operator_log.entry(operator_offset):
+            self._emit(
+                self._detector.instruct(entry.offset, entry.instruction, entry.original, self._operator_log.topic)
+            )
+
+    def _emit(self, effects: list[Effect]) -> None:
+        self._has_news = True
+        self._outbox.add(effects, self._detector.take_tally())
+
+    async def instruct(self) -> None:
+        """Take in the operator records that have come."""
+        async with self._turn:
+            await self._instruct_pending()
+
+    async def _instruct_pending(self) -> None:
+        """Operator records without a place get this one, in the journal first; not before those that have one."""
+        if self._journal:
+            return
+        for entry in self._operator_log.entries_after(self._detector.state.operator_offset):
+            await self._outbox.send_now(journal_record(JournalEntry(entry.offset, self.position - 1)))
+            self._follow(entry.offset)
+
+    def tend(self) -> bool:
+        """Do a slice of what is due: closings, and a checkpoint's encoding; whether there is more to do at once."""
+        detector = self._detector
+        if detector.has_due:
+            self._emit(detector.advance(round(time.time() * 1000), _CLOSINGS))
+        if self._checkpoint is None and self._is_checkpoint_due():
+            self._begin_checkpoint()
+        if self._checkpoint is not None:
+            self._encode(_ENCODINGS)
+        return detector.has_due or self._checkpoint is not None
+
+    def _is_checkpoint_due(self) -> bool:
+        is_time = time.monotonic() - self._began_s >= CHECKPOINT_S
+        return is_time and self._has_news and not self._outbox.has_checkpoint
+
+    def _begin_checkpoint(self) -> None:
+        if not self._journal:
+            self._detector.state.journal_position = self._taken.journal_end
+        self._detector.begin_checkpoint()
+        self._has_news = False
+        self._began_s = time.monotonic()
+        self._checkpoint = Checkpoint({}, self.position, self._began_s)
+
+    def _encode(self, most: int) -> None:
+        changes = self._detector.encode_checkpoint(most)
+        if changes is not None and self._checkpoint is not None:
+            self._outbox.add_checkpoint(self._checkpoint._replace(changes=dict(changes)))
+            self._checkpoint = None
+
+    async def hand_over(self) -> None:
+        """Send everything, with a last checkpoint, and note in the copy where the changelog then ends."""
+        async with self._turn:
+            await self._outbox.wait_until_sent()
+            if self._has_news or self._checkpoint:
+                self._begin_checkpoint()
+                self._encode(1 << 62)
+                await self._outbox.wait_until_sent()
+            if self._outbox.has_checkpoint:
+                raise RuntimeError(f"partition {self.number}: the last checkpoint was not taken")
+            self._taken.copy.end = max(self._taken.copy.end, self._taken.producer.changelog_end)
+
+    def abandon(self) -> None:
+        """Give up what is being sent, now."""
+        self._taken.producer.abandon()

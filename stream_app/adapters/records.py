@@ -19,12 +19,13 @@ Headers = list[tuple[str, bytes]]
 
 
 class OutgoingRecord(NamedTuple):
-    """One record to produce; ``value`` is ``None`` for a tombstone."""
+    """One record to produce; ``value`` is ``None`` for a tombstone, and the key says the partition, or the source's."""
 
     topic: TopicName
-    key: bytes
+    key: bytes | None
     value: bytes | None
     headers: Headers
+    is_by_partition: bool = False
 
 
 def records_of(effect: Effect, source: str, now_ms: int, *, historic: bool) -> list[OutgoingRecord]:

@@ -13,7 +13,7 @@ from stream_app.adapters.broker_watch import CalmClientLog, find_problem
 from stream_app.adapters.topic_admin import BrokerError, check_topics
 from stream_app.app import create_app, read_policy
 from stream_app.detection.policy import Policy, PolicyError
-from stream_app.detection.state import StateVersionError
+from stream_app.detection.state import StateError
 from stream_app.settings import Settings, SettingsError, load_settings
 from stream_app.topology import TopicName
 
@@ -47,7 +47,7 @@ def worker() -> None:
     member = faust.Worker(app, *services, quiet=True, redirect_stdouts=False, override_logging=False)
     try:
         member.execute_from_commandline()
-    except StateVersionError as error:
+    except StateError as error:
         raise click.ClickException(f"{settings.topic(TopicName.TENANT_STATE)}: {error}") from error
 
 

@@ -22,7 +22,6 @@ class Counts(NamedTuple):
 
     applied: int
     repeated: int
-    skipped: int
     rejected: int
     dead_letters: int
     missed: int
@@ -30,7 +29,7 @@ class Counts(NamedTuple):
     @property
     def handled(self) -> int:
         """Events that are done with, good or bad."""
-        return self.applied + self.repeated + self.skipped + self.rejected
+        return self.applied + self.repeated + self.rejected
 
 
 class WorkerFace:
@@ -61,7 +60,7 @@ class WorkerFace:
                 name = sample.labels.get("outcome", "") if sample.name == "stillwatch_events_total" else sample.name
                 counted[name] = counted.get(name, 0) + int(sample.value)
         return Counts(
-            **{outcome: counted.get(outcome, 0) for outcome in ("applied", "repeated", "skipped", "rejected")},
+            **{outcome: counted.get(outcome, 0) for outcome in ("applied", "repeated", "rejected")},
             dead_letters=counted.get("stillwatch_dead_letters_total", 0),
             missed=counted.get("stillwatch_missed_records_total", 0),
         )

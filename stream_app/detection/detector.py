@@ -4,28 +4,22 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from itertools import islice
 from typing import NamedTuple
 
+from stream_app.detection.closings import close_minute
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.decode import Rejected, decode_record
 from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, ForgetDecision, Tally
 from stream_app.detection.events import Event
 from stream_app.detection.explanations import Cause
-from stream_app.detection.judgement import (
-    closed_values,
-    learn,
-    room,
-    rung_reached,
-    score_values,
-    sum_values,
-)
+from stream_app.detection.judgement import room, rung_reached, score_values, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.operators import Ignored, Instruction, Override, Release, SetPolicy
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy, RungRule
 from stream_app.detection.refusals import refuse_event
-from stream_app.detection.rulings import forget_old, judge, muted_until_ms, overrule
-from stream_app.detection.state import PARTITION_KEY, PartitionState, TenantState, decode_partition, encode_state
+from stream_app.detection.rulings import judge, muted_until_ms, overrule
+from stream_app.detection.state import PARTITION_KEY, PartitionState, decode_partition, encode_partition
 from stream_app.detection.tenants import DENIED_STATUS, Tenant, Tenants
-from stream_app.detection.windows import LONG_MINUTES, MINUTE_MS, PANE_MS, PANES
+from stream_app.detection.windows import LONG_MINUTES, MINUTE_MS, PANE_MS
 
 #: Closings done per record beside the record's own tenant: more than a record can ever cause (a minute and a block), so
 #: that the backlog shrinks while the loop is never held up for long.
@@ -44,9 +38,9 @@ class Record(NamedTuple):
 class Detector:
     """Judges the tenants of one partition; (state, policy, records) fix (state', effects).
 
-    ``encoded`` maps tenant ids (and ``PARTITION_KEY``) to encoded states; it is read on demand and written only by
-    ``take_changes``. Chunk boundaries change nothing but when an effect is returned. Cost: a few microseconds an event,
-    tens of microseconds per tenant and active minute.
+    ``encoded`` maps tenant ids (and ``PARTITION_KEY``) to encoded states; it is read on demand and written only from
+    one checkpoint's beginning to its end. Chunk boundaries change nothing but when an effect is returned. Cost: a few
+    microseconds an event, tens of microseconds per tenant and active minute.
     """
 
     def __init__(
@@ -54,12 +48,14 @@ class Detector:
     ) -> None:
         self._topic = topic
         self._partition = partition
+        self._place = (topic, partition)
         self._partitions = partitions
         self._policy = policy
         own = encoded.get(PARTITION_KEY)
         self._encoded = encoded
         self._state = PartitionState() if own is None else decode_partition(own)
         self._tenants = Tenants(encoded)
+        self._snapshot = b""
         self._effects: list[Effect] = []
         self._tally = Tally()
 
@@ -68,17 +64,27 @@ class Detector:
         """Offset of the next record expected."""
         return self._state.position
 
+    @property
+    def state(self) -> PartitionState:
+        """The partition's own; its driver may set ``journal_position``, and ``position`` when records are lost."""
+        return self._state
+
     def handle(self, records: Iterable[Record]) -> list[Effect]:
-        """Apply records in offset order. Records applied before are skipped, tenant by tenant."""
+        """Apply records in offset order, none of them before ``position``."""
         for record in records:
             self._apply(record)
             self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms)
         return self._take_effects()
 
-    def advance(self, now_ms: int) -> list[Effect]:
-        """Close everything the watermark has passed; ``now_ms`` only dates the cause of what is emitted."""
-        self._close_due(1 << 62, now_ms)
+    def advance(self, now_ms: int, most: int = 1 << 62) -> list[Effect]:
+        """Close up to ``most`` tenants that the watermark has passed; ``now_ms`` only dates the cause of effects."""
+        self._close_due(most, now_ms)
         return self._take_effects()
+
+    @property
+    def has_due(self) -> bool:
+        """Whether ``advance`` has something to do."""
+        return self._state.watermark.newest_ms is not None and self._tenants.earliest_due <= self._closable
 
     def instruct(self, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str) -> list[Effect]:
         """Take in an operator record by its offset in ``topic``; a repeated one only sets the policy again.
@@ -93,7 +99,7 @@ class Detector:
                     tenant.forget_room()
             case Override(tenant_id=tenant_id) | Release(tenant_id=tenant_id):
                 if is_new and partition_of(tenant_id, self._partitions) == self._partition:
-                    self._overrule(tenant_id, instruction, offset)
+                    self._overrule(tenant_id, instruction)
             case Rejected(reason=reason, detail=detail):
                 if is_new and self._partition == 0:
                     self._effects.append(DeadLetter(topic, 0, offset, reason, detail, None, original))
@@ -102,11 +108,25 @@ class Detector:
         self._state.operator_offset = max(offset, self._state.operator_offset)
         return self._take_effects()
 
-    def take_changes(self) -> dict[str, bytes]:
-        """Encode and store what changed since the last call; the partition's own state comes last."""
-        changes = self._tenants.take_changes()
-        changes[PARTITION_KEY] = self._encoded[PARTITION_KEY] = encode_state(self._state)
+    def begin_checkpoint(self) -> None:
+        """Fix the state that the next checkpoint holds; events may go on while it is encoded."""
+        self._tenants.begin_snapshot()
+        self._snapshot = encode_partition(self._state)
+
+    def encode_checkpoint(self, most: int = 1 << 62) -> dict[str, bytes] | None:
+        """Encode and store up to ``most`` tenants; once it is complete, what changed since the checkpoint before.
+
+        Nothing (``None``) until then. The partition's own state comes last.
+        """
+        changes = self._tenants.encode_some(most)
+        if changes is not None:
+            changes[PARTITION_KEY] = self._encoded[PARTITION_KEY] = self._snapshot
         return changes
+
+    def take_changes(self) -> dict[str, bytes]:
+        """A whole checkpoint at once."""
+        self.begin_checkpoint()
+        return self.encode_checkpoint() or {}
 
     def take_tally(self) -> Tally:
         """Counts since the last call."""
@@ -132,31 +152,27 @@ class Detector:
                 if refused is None:
                     self._count(item, time_ms, record)
                     is_used = True
-            if refused and record.offset >= self._state.position:
+            if refused:
                 self._dead_letter(record, refused, place if len(items) > 1 else refused.index)
         if owner is not None and is_used:
-            state = self._tenants.wake(owner).state
-            state.applied = max(state.applied, record.offset)
-        self._state.position = max(self._state.position, record.offset + 1)
+            self._tenants.wake(owner).state.last_offset = record.offset
+        self._state.position = record.offset + 1
 
     def _is_misrouted(self, tenant_id: str) -> bool:
         return not self._tenants.is_live(tenant_id) and partition_of(tenant_id, self._partitions) != self._partition
 
     def _dead_letter(self, record: Record, refused: Rejected, index: int | None) -> None:
         self._tally.rejected += 1
-        where = (self._topic, self._partition, record.offset)
-        self._effects.append(DeadLetter(*where, refused.reason, refused.detail, index, record.value or b""))
+        self._effects.append(
+            DeadLetter(*self._place, record.offset, refused.reason, refused.detail, index, record.value or b"")
+        )
 
     def _count(self, event: Event, time_ms: int, record: Record) -> None:
         watermark = self._state.watermark
-        if record.offset >= self._state.position:
-            watermark.observe(event.tenant_id, time_ms)
+        watermark.observe(event.tenant_id, time_ms)
         tenant = self._tenants.wake(event.tenant_id)
         state = tenant.state
-        if record.offset <= state.applied:
-            self._tally.skipped += 1
-            return
-        closable = watermark.time_ms // MINUTE_MS - 1
+        closable = self._closable
         minute = time_ms // MINUTE_MS
         closable = max(closable, minute - LONG_MINUTES)
         if tenant.due <= closable:
@@ -205,16 +221,19 @@ class Detector:
         tenant.room = room(state, policy, values, rungs)
         tenant.has_levels = any(value > policy.floors[index] for index, value in values)
 
+    @property
+    def _closable(self) -> int:
+        """The last minute that the watermark has closed; only after the first event."""
+        return self._state.watermark.time_ms // MINUTE_MS - 1
+
     def _emit(self, decision: Decision | None, cause_ms: int) -> None:
         if decision is not None:
             self._effects.append(EmitDecision(decision, cause_ms))
 
     def _close_due(self, most: int, cause_ms: int) -> None:
-        if self._state.watermark.newest_ms is None:
+        if not self.has_due:
             return
-        closable = self._state.watermark.time_ms // MINUTE_MS - 1
-        if self._tenants.earliest_due > closable:
-            return
+        closable = self._closable
         for tenant_id in islice(self._tenants.due(closable), most):
             tenant = self._tenants.wake(tenant_id)
             self._close(tenant_id, tenant, closable, cause_ms)
@@ -222,34 +241,17 @@ class Detector:
     def _close(self, tenant_id: str, tenant: Tenant, closable: int, cause_ms: int) -> None:
         """Close the tenant's minutes up to ``closable``, in order, skipping those in which nothing is due."""
         while tenant.due <= closable:
-            self._close_minute(tenant_id, tenant.state, tenant.due, cause_ms)
+            decision, keys = close_minute(tenant_id, tenant.state, self._policy, tenant.due, self._place)
+            self._emit(decision, cause_ms)
+            self._effects += [ForgetDecision(key) for key in keys]
             tenant.due = tenant.next_due()
         tenant.forget_pane()
         if tenant.has_levels:
             tenant.forget_room()
         self._tenants.schedule(tenant_id, tenant)
 
-    def _close_minute(self, tenant_id: str, state: TenantState, minute: int, cause_ms: int) -> None:
-        windows, policy = state.windows, self._policy
-        windows.close_minute(minute)
-        served, asked = closed_values(state, minute)
-        end_ms = (minute + 1) * MINUTE_MS
-        rung = state.standing.rung if state.standing else Action.ALLOW
-        on_rung = rung is not Action.ALLOW
-        scored = score_values(state, policy, asked if on_rung else served)
-        if rung.severity < Action.THROTTLE.severity:
-            learn(state, policy, minute, served)
-        if (on_rung or scored) and end_ms >= muted_until_ms(state, tenant_id):
-            cause = Cause(self._topic, self._partition, state.applied, end_ms, minute * PANES + PANES - 1)
-            self._emit(judge(tenant_id, state, policy, scored, cause), cause_ms)
-        self._effects += [ForgetDecision(key) for key in forget_old(state, tenant_id, end_ms)]
-        windows.forget(minute)
-
-    def _overrule(self, tenant_id: str, word: Override | Release, offset: int) -> None:
+    def _overrule(self, tenant_id: str, word: Override | Release) -> None:
         tenant = self._tenants.wake(tenant_id)
-        if offset <= tenant.state.instructed:
-            return
-        tenant.state.instructed = offset
         decision = overrule(tenant.state, self._policy, word)
         self._emit(decision, round(word.record.at.timestamp() * 1000))
         tenant.forget_room()

@@ -40,9 +40,16 @@ class Tally(Struct):
     applied: int = 0
     late: int = 0
     repeated: int = 0
-    skipped: int = 0
     rejected: int = 0
     newest_event_ms: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Count another chunk's events, too."""
+        self.applied += other.applied
+        self.late += other.late
+        self.repeated += other.repeated
+        self.rejected += other.rejected
+        self.newest_event_ms = max(self.newest_event_ms, other.newest_event_ms)
 
 
 Effect = EmitDecision | ForgetDecision | DeadLetter

@@ -166,7 +166,7 @@ def overrule(state: TenantState, policy: Policy, word: operators.Override | oper
     else:
         action, limited, expires_ms = Action.ALLOW, UNSET, at_ms
         forget_ms = at_ms + policy.longest_ttl_s * 1000 + RELEASE_KEEP_MS
-    state.revision = max(state.revision + 1, state.applied)
+    state.revision = max(state.revision + 1, state.last_offset)
     decision = Decision(
         decision_id=decision_id(f"{scope}:{subject}", record.id, action, at_ms),
         scope=scope,

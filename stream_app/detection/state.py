@@ -1,7 +1,8 @@
 """State of one partition and of one tenant, and their bytes in the changelog."""
 
 from collections.abc import Callable
-from typing import Any
+from struct import Struct as Layout
+from typing import Any, TypeVar
 
 import msgspec
 from datasketches import hll_sketch
@@ -15,15 +16,17 @@ from stream_app.detection.windows import Windows
 
 #: First byte of every encoded state. It stands for this layout, the features' order, scorer version 1 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
-STATE_VERSION = 1
+STATE_VERSION = 2
+#: What stands before a tenant's msgpack: version, and the minute it is due, read at recovery without decoding the rest.
+_TENANT_HEAD = Layout(">BI")
 #: Up to here a sketch's compact form lists its members; above, that form changes when it is read and written again.
 _LARGEST_LIST_BYTES = 36
 #: Key of the partition's own state in the mapping; no tenant id holds a NUL.
 PARTITION_KEY = "\0partition"
 
 
-class StateVersionError(Exception):
-    """The state was written by another version of Stillwatch: start that version, or reset the table."""
+class StateError(Exception):
+    """The state is another version's or damaged: start that version, or reset the changelog; nothing is guessed."""
 
 
 class Override(Struct, array_like=True):
@@ -39,28 +42,30 @@ class Override(Struct, array_like=True):
 class TenantState(Struct, array_like=True):
     """Everything remembered of one tenant.
 
-    ``applied`` is the source offset of the last whole record applied: records at or below it are skipped.
+    ``last_offset`` is the source offset of the newest record with an event of the tenant.
     ``baselines`` has one entry per feature, ``None`` until something was learned; ``models`` is the usual model mix
-    (decayed counts). ``revision`` is the highest revision given to any of the tenant's decisions, ``instructed`` the
-    offset of the last operator record on the tenant.
+    (decayed counts). ``revision`` is the highest revision given to any of the tenant's decisions.
     """
 
-    applied: int = -1
+    last_offset: int = -1
     windows: Windows = field(default_factory=Windows)
     baselines: list[Baseline | None] = field(default_factory=list)
     models: dict[str, float] = field(default_factory=dict)
     revision: int = 0
-    instructed: int = -1
     standing: Standing | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
 
 
 class PartitionState(Struct, array_like=True):
-    """What belongs to the partition: its clock, its next source offset and the last operator record it has taken in."""
+    """What belongs to the partition: its clock, its next source offset and the last operator record it has taken in.
+
+    ``journal_position`` is the next offset of its journal, in which operator records find their place among the events.
+    """
 
     watermark: Watermark = field(default_factory=Watermark)
     position: int = 0
     operator_offset: int = -1
+    journal_position: int = 0
 
 
 def _sketch_bytes(sketch: hll_sketch) -> bytes:
@@ -86,28 +91,51 @@ def _from_plain(kind: type, plain: Any) -> Any:
     return _READERS[kind](plain)
 
 
+State = TypeVar("State")
+
 _encoder = msgspec.msgpack.Encoder(enc_hook=_to_plain)
 _tenant = msgspec.msgpack.Decoder(TenantState, dec_hook=_from_plain)
 _partition = msgspec.msgpack.Decoder(PartitionState)
 
 
-def encode_state(state: TenantState | PartitionState) -> bytes:
-    """Bytes of a state; the same state gives the same bytes."""
+def encode_partition(state: PartitionState) -> bytes:
+    """Bytes of a partition's own state."""
     return bytes((STATE_VERSION,)) + _encoder.encode(state)
 
 
+def encode_tenant(state: TenantState, due: int) -> bytes:
+    """Bytes of a tenant's state, with the minute it is due in front; the same state gives the same bytes."""
+    return _TENANT_HEAD.pack(STATE_VERSION, due) + _encoder.encode(state)
+
+
+def due_minute(encoded: bytes) -> int:
+    """When a tenant is due, without decoding the rest; raises ``StateError``."""
+    if len(encoded) <= _TENANT_HEAD.size or encoded[0] != STATE_VERSION:
+        raise _wrong_version(encoded)
+    due: int = _TENANT_HEAD.unpack_from(encoded)[1]
+    return due
+
+
 def decode_tenant(encoded: bytes) -> TenantState:
-    """Inverse of ``encode_state``; raises ``StateVersionError`` for another version's bytes."""
-    return _tenant.decode(_body(encoded))
+    """Inverse of ``encode_tenant``; raises ``StateError`` for another version's bytes, and for no state at all."""
+    due_minute(encoded)
+    return _decode(_tenant, memoryview(encoded)[_TENANT_HEAD.size :])
 
 
 def decode_partition(encoded: bytes) -> PartitionState:
-    """Inverse of ``encode_state``; raises ``StateVersionError`` for another version's bytes."""
-    return _partition.decode(_body(encoded))
-
-
-def _body(encoded: bytes) -> memoryview:
+    """Inverse of ``encode_partition``; raises ``StateError`` for another version's bytes, and for no state at all."""
     if not encoded or encoded[0] != STATE_VERSION:
-        found = encoded[0] if encoded else "nothing"
-        raise StateVersionError(f"state version {found}, this program reads version {STATE_VERSION}")
-    return memoryview(encoded)[1:]
+        raise _wrong_version(encoded)
+    return _decode(_partition, memoryview(encoded)[1:])
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[State], body: memoryview) -> State:
+    try:
+        return decoder.decode(body)
+    except Exception as error:  # whatever a sketch or a baseline makes of bytes that are none
+        raise StateError(f"unreadable state of {len(body)} bytes: {error}") from error
+
+
+def _wrong_version(encoded: bytes) -> "StateError":
+    found = encoded[0] if encoded else "nothing"
+    return StateError(f"state version {found}, this program reads version {STATE_VERSION}")

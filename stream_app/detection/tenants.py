@@ -1,17 +1,17 @@
 """Tenants in memory: live ones as objects, the others as encoded bytes, and when each is due."""
 
 from collections.abc import Iterator, MutableMapping
-from heapq import heappop, heappush
+from itertools import islice
 from zlib import crc32
 
 from stream_app.detection.events import Event
 from stream_app.detection.features import Counter
-from stream_app.detection.state import PARTITION_KEY, TenantState, decode_tenant, encode_state
+from stream_app.detection.schedules import NEVER, Schedule
+from stream_app.detection.state import PARTITION_KEY, TenantState, decode_tenant, due_minute, encode_tenant
 from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Minute, Pane, block_end
 
 #: The rate limiter's and the gateway's refusals: demand, but neither load nor evidence.
 DENIED_STATUS = frozenset({403, 429})
-_NEVER = 1 << 62
 
 
 class Tenant:
@@ -109,7 +109,7 @@ class Tenant:
         """The earliest minute whose close would change anything; very large when none would."""
         state, windows = self.state, self.state.windows
         closed = windows.closed_minute
-        due = _NEVER
+        due = NEVER
         for index in windows.panes:
             minute = index // PANES
             due = min(due, minute if minute > closed else block_end(closed + 1))
@@ -140,19 +140,21 @@ def _minute_ending_by(time_ms: int) -> int:
 class Tenants:
     """The tenants of one partition over a mapping of encoded states.
 
-    Live are those with panes or changed since the last ``take_changes``; the rest stay bytes. The schedule is a heap
-    with one entry per due minute and tenant; an entry that is no longer true goes when its minute comes.
+    Live are those with panes or changed since the last snapshot; the rest stay bytes. A snapshot is the state of all
+    tenants at the moment it is begun; it is encoded bit by bit while events go on, a tenant that is woken meanwhile
+    being encoded first.
     """
 
     def __init__(self, encoded: MutableMapping[str, bytes]) -> None:
         self._encoded = encoded
         self._live: dict[str, Tenant] = {}
         self._changed: dict[str, None] = {}
-        self._schedule: list[tuple[int, str]] = []
-        self._scheduled: set[tuple[int, str]] = set()
-        for tenant_id in encoded:
+        self._to_encode: dict[str, None] = {}
+        self._snapshot: dict[str, bytes] = {}
+        self._schedule = Schedule()
+        for tenant_id, state in encoded.items():
             if tenant_id != PARTITION_KEY:
-                self._put_on_schedule(tenant_id, Tenant(decode_tenant(encoded[tenant_id])).due)
+                self._schedule.put(tenant_id, due_minute(state))
 
     def is_live(self, tenant_id: str) -> bool:
         """Whether the tenant is in memory as an object."""
@@ -160,6 +162,8 @@ class Tenants:
 
     def wake(self, tenant_id: str) -> Tenant:
         """The live tenant, decoded or made when needed; whatever is done to it will be among the changes."""
+        if tenant_id in self._to_encode:
+            self._encode(tenant_id)
         self._changed[tenant_id] = None
         tenant = self._live.get(tenant_id)
         if tenant is None:
@@ -169,38 +173,45 @@ class Tenants:
 
     def schedule(self, tenant_id: str, tenant: Tenant) -> None:
         """Note when the tenant is due."""
-        self._put_on_schedule(tenant_id, tenant.due)
-
-    def _put_on_schedule(self, tenant_id: str, due: int) -> None:
-        entry = (due, tenant_id)
-        if due != _NEVER and entry not in self._scheduled:
-            self._scheduled.add(entry)
-            heappush(self._schedule, entry)
+        self._schedule.put(tenant_id, tenant.due)
 
     @property
     def earliest_due(self) -> int:
-        """The earliest minute in which a tenant is due."""
-        return self._schedule[0][0] if self._schedule else _NEVER
+        """The earliest minute in which a tenant may be due."""
+        return self._schedule.earliest
 
     def due(self, minute: int) -> Iterator[str]:
         """Tenants to close up to and including a minute, in the order (minute, tenant id); each is taken off."""
-        while self.earliest_due <= minute:
-            entry = heappop(self._schedule)
-            self._scheduled.remove(entry)
-            yield entry[1]
+        for tenant_id in self._schedule.take(minute):
+            tenant = self._live.get(tenant_id)
+            if (due_minute(self._encoded[tenant_id]) if tenant is None else tenant.due) <= minute:
+                yield tenant_id
 
     def live(self) -> Iterator[Tenant]:
         """All live tenants."""
         return iter(self._live.values())
 
-    def take_changes(self) -> dict[str, bytes]:
-        """Encode every tenant changed since the last call, store it, and put quiet ones to sleep."""
-        changes = {}
-        for tenant_id in self._changed:
-            tenant = self._live[tenant_id]
-            changes[tenant_id] = encode_state(tenant.state)
-            if not tenant.state.windows.panes:
-                del self._live[tenant_id]
+    def begin_snapshot(self) -> None:
+        """Fix what the next snapshot holds: every tenant changed since the last one was begun.
+
+        A snapshot that has not been encoded to its end becomes part of the new one.
+        """
+        self._to_encode |= self._changed
         self._changed = {}
-        self._encoded.update(changes)
-        return changes
+
+    def encode_some(self, most: int) -> dict[str, bytes] | None:
+        """Encode that many tenants of the snapshot; the whole of it once none is left, before that ``None``."""
+        for tenant_id in list(islice(self._to_encode, most)):
+            self._encode(tenant_id)
+            if tenant_id not in self._changed and not self._live[tenant_id].state.windows.panes:
+                del self._live[tenant_id]
+        if self._to_encode:
+            return None
+        snapshot, self._snapshot = self._snapshot, {}
+        return snapshot
+
+    def _encode(self, tenant_id: str) -> None:
+        del self._to_encode[tenant_id]
+        tenant = self._live[tenant_id]
+        encoded = encode_tenant(tenant.state, tenant.next_due())
+        self._snapshot[tenant_id] = self._encoded[tenant_id] = encoded

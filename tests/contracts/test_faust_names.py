@@ -3,14 +3,12 @@
 import inspect
 from importlib.metadata import version
 
-import aiokafka
 import faust
 import pytest
-from faust.streams import Stream
-from faust.tables import Table
+from aiokafka.consumer import fetcher
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
-from faust.transport.producer import ProducerBuffer
-from faust.types.tuples import ConsumerMessage
 from packaging.requirements import Requirement
 from river.stats import Mean, Var
 
@@ -26,26 +24,29 @@ def test_the_installed_version_is_the_pinned_one(name: str) -> None:
     assert str(pinned.specifier) == f"=={version(name)}"
 
 
-def test_faust_transport() -> None:
-    assert "transport" in inspect.signature(driver.AIOKafkaConsumerThread._create_worker_consumer).parameters
-    assert list(inspect.signature(driver.Consumer._new_consumer_thread).parameters) == ["self"]
+def test_faust_consumer() -> None:
     assert driver.Transport.Consumer is driver.Consumer
+    assert driver.Consumer.RebalanceListener is driver.ConsumerRebalanceListener
+    assert inspect.iscoroutinefunction(driver.ConsumerRebalanceListener.on_partitions_assigned)
+    assert "_thread" in inspect.getsource(driver.ConsumerRebalanceListener.__init__)
     assert isinstance(faust.App.transport, property)
     assert faust.App.transport.fset is not None
-    assert "_fetch_max_wait_ms" in inspect.getsource(aiokafka.AIOKafkaConsumer.start)
+    assert "paused" in inspect.getsource(fetcher)
 
 
 def test_faust_application() -> None:
     for name in ("on_partitions_revoked", "on_before_shutdown"):
         assert name in inspect.getsource(faust.App)
-    assert (faust.App.rebalancing, faust.App.consumer_generation_id) == (False, 0)
-    assert {"generation_id", "offset", "headers"} <= set(ConsumerMessage.__slots__)
-    assert inspect.iscoroutinefunction(ProducerBuffer.flush)
+    assert faust.App.rebalancing is False
+    assert "self.conf.TableManager(" in inspect.getsource(faust.App)
 
 
-def test_faust_table_and_stream() -> None:
-    assert list(inspect.signature(Table.send_changelog).parameters)[:4] == ["self", "partition", "key", "value"]
-    assert {"noack", "events", "ack"} <= set(dir(Stream))
+def test_faust_recovery() -> None:
+    assert isinstance(TableManager.recovery, property)
+    assert {"signal_recovery_start", "_set_recovery_started", "_wait", "on_recovery_completed"} <= set(dir(Recovery))
+    source = inspect.getsource(Recovery)
+    for name in ("self._generation_id = generation_id", "self.active_tps", "self.standby_tps", "_restart_recovery"):
+        assert name in source
 
 
 def test_river_variance() -> None:

@@ -137,54 +137,28 @@ def test_chunks_pauses_and_restarts_change_no_decision_and_no_state(seed: int) -
     assert run_in_pieces(log, random) == run_whole(log)
 
 
-def snapshots(log: Sequence[Record], places: Sequence[int]) -> list[tuple[dict[str, bytes], dict[str, int]]]:
-    """Encoded states, and how much each key had been told, after the first ``places`` records."""
-    encoded: dict[str, bytes] = {}
-    detector = new_detector(JUMPY, encoded)
-    taken, effects, start = [], list[Effect](), 0
-    for place in places:
-        effects += detector.handle(log[start:place]) + detector.advance(0)
-        detector.take_changes()
-        taken.append((dict(encoded), {key: len(told) for key, told in by_key(effects).items()}))
-        start = place
-    return taken
-
-
 @given(seed=seeds)
 @repeatable
-def test_redelivery_after_a_half_written_checkpoint_repeats_nothing_and_loses_nothing(seed: int) -> None:
-    """Some tenants are as of the newer checkpoint, the partition as of the older one; any suffix comes again."""
+def test_a_checkpoint_made_while_events_go_on_is_the_state_at_its_beginning(seed: int) -> None:
+    """Slices of encoding between slices of the log; whoever starts from it, at its position, ends as all the others."""
     random = Random(seed)
     log = made_up_records(random)
     whole_told, whole_states = run_whole(log)
-    older, newer = sorted(random.sample(range(len(log)), 2))
-    (old_states, old_counts), (new_states, new_counts) = snapshots(log, (older, newer))
-    is_newer = {tenant: random.random() < 0.5 for tenant in TENANTS}
-    encoded = dict(old_states)
-    encoded |= {tenant: new_states[tenant] for tenant in TENANTS if is_newer[tenant] and tenant in new_states}
-    detector = new_detector(JUMPY, encoded)
-    effects = detector.handle(log[random.randint(0, older) :])
-    last, states = finish(detector, encoded)
+    place = random.randrange(len(log))
+    detector = new_detector(JUMPY, {})
+    told_before = by_key(detector.handle(log[:place]))
+    detector.begin_checkpoint()
+    rest = iter(log[place:])
+    while (changes := detector.encode_checkpoint(random.choice((0, 1, 2)))) is None:
+        detector.handle(record for _, record in zip(range(random.randint(1, 5)), rest, strict=False))
+    again = new_detector(JUMPY, changes)
+    assert again.position == place
+    effects = again.handle(log[place:])
+    last, states = finish(again, changes)
     told = by_key(effects + last)
     for key, everything in whole_told.items():
-        counts = new_counts if is_newer[key.removeprefix("tenant:")] else old_counts
-        assert told.get(key, []) == everything[counts.get(key, 0) :]
+        assert told_before.get(key, []) + told.get(key, []) == everything
     assert states == whole_states
-
-
-@given(seed=seeds)
-@repeatable
-def test_redelivery_to_a_running_detector_changes_nothing(seed: int) -> None:
-    random = Random(seed)
-    log = made_up_records(random)
-    encoded: dict[str, bytes] = {}
-    detector = new_detector(JUMPY, encoded)
-    detector.handle(log)
-    _, before = finish(detector, encoded)
-    effects = detector.handle(log[random.randrange(len(log)) :])
-    last, after = finish(detector, encoded)
-    assert effects + last == []
-    assert after == before
 
 
 def closed_facts(encoded: bytes) -> list[object]:

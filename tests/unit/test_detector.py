@@ -169,18 +169,6 @@ def test_a_partition_without_events_has_nothing_to_say() -> None:
     assert new_detector().advance(0) == []
 
 
-def test_a_record_that_is_applied_is_not_applied_again_even_within_an_array() -> None:
-    encoded: dict[str, bytes] = {}
-    detector = new_detector(encoded=encoded)
-    array = record(0, event(0), event(1), event(2) | {"id": 3}, event(3))
-    assert len(detector.handle([array])) == 1
-    states = detector.take_changes()
-    again = new_detector(encoded=dict(encoded))
-    assert again.handle([array]) == []
-    assert again.take_tally().skipped == 3
-    assert again.take_changes() == states
-
-
 def test_closing_many_tenants_at_once_is_spread_over_records() -> None:
     """No call of ``advance`` is needed for a crowd to be closed: later records do it, a few at a time."""
     arrivals = records([*(event(1 + k / 100, f"t{k:03}") for k in range(300)), *steady(5, 1400, 30, "clock")])

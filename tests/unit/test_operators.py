@@ -208,20 +208,3 @@ def test_reading_the_operator_log_again_says_nothing_again() -> None:
     detector.take_changes()
     again = new_detector(encoded=dict(encoded))
     assert [effect for offset, value in enumerate(log) for effect in instruct(again, offset, value)] == []
-
-
-def test_after_a_half_written_checkpoint_no_old_word_undoes_what_came_later() -> None:
-    """The tenant's state is newer than the partition's: it knows that it was released before it was throttled."""
-    encoded: dict[str, bytes] = {}
-    detector = new_detector(encoded=encoded)
-    release = operator_record("release", 0, subject="tenant:acme")
-    instruct(detector, 0, release)
-    detector.handle(records(in_order(BURST, CLOCK[:370])))
-    detector.take_changes()
-    restarted = {"acme": encoded["acme"]}
-    again = new_detector(encoded=restarted)
-    assert instruct(again, 0, release) == []
-    again.take_changes()
-    standing = decode_tenant(restarted["acme"]).standing
-    assert standing
-    assert standing.rung is Action.THROTTLE

@@ -11,11 +11,13 @@ from stream_app.detection.state import (
     STATE_VERSION,
     Override,
     PartitionState,
-    StateVersionError,
+    StateError,
     TenantState,
     decode_partition,
     decode_tenant,
-    encode_state,
+    due_minute,
+    encode_partition,
+    encode_tenant,
 )
 from stream_app.detection.watermark import Watermark
 from stream_app.detection.windows import Minute, Pane
@@ -24,7 +26,7 @@ repeatable = settings(derandomize=True, deadline=None, max_examples=60)
 
 
 def full_state(accounts: int = 40) -> TenantState:
-    state = TenantState(applied=7, revision=9, models={"small": 1.5}, baselines=[None, Baseline(3.0, 0.1, 1 / 3)])
+    state = TenantState(last_offset=7, revision=9, models={"small": 1.5}, baselines=[None, Baseline(3.0, 0.1, 1 / 3)])
     minute = Minute(requests=3, models={"small": 3})
     for number in range(accounts):
         minute.add_account(f"user-{number}")
@@ -39,9 +41,10 @@ def full_state(accounts: int = 40) -> TenantState:
 @repeatable
 def test_a_state_comes_back_as_it_was(accounts: int) -> None:
     state = full_state(accounts)
-    encoded = encode_state(state)
+    encoded = encode_tenant(state, 29_000_001)
     again = decode_tenant(encoded)
-    assert encode_state(again) == encoded
+    assert encode_tenant(again, due_minute(encoded)) == encoded
+    assert due_minute(encoded) == 29_000_001
     assert again.standing == state.standing
     assert again.overrides == state.overrides
     assert again.windows.panes == state.windows.panes
@@ -53,16 +56,24 @@ def test_a_state_comes_back_as_it_was(accounts: int) -> None:
 
 def test_a_partitions_state_comes_back_as_it_was() -> None:
     state = PartitionState(Watermark(5, {"a": 70_000}, 70_000), position=12, operator_offset=3)
-    assert decode_partition(encode_state(state)) == state
+    assert decode_partition(encode_partition(state)) == state
 
 
 @pytest.mark.parametrize("encoded", [b"", bytes((STATE_VERSION + 1,)), b"\x00abc"])
 def test_another_versions_bytes_are_refused(encoded: bytes) -> None:
-    with pytest.raises(StateVersionError, match=rf"this program reads version {STATE_VERSION}"):
+    with pytest.raises(StateError, match=rf"this program reads version {STATE_VERSION}"):
         decode_tenant(encoded)
-    with pytest.raises(StateVersionError):
+    with pytest.raises(StateError):
         decode_partition(encoded)
 
 
+@pytest.mark.parametrize("rest", [b"", b"\x00\x00\x00\x01", b"\x00\x00\x00\x01\xc1", b"\x00\x00\x00\x01garbage"])
+def test_bytes_that_are_no_state_are_refused(rest: bytes) -> None:
+    with pytest.raises(StateError):
+        decode_tenant(bytes((STATE_VERSION,)) + rest)
+    with pytest.raises(StateError):
+        decode_partition(bytes((STATE_VERSION,)) + rest)
+
+
 def test_a_tenant_of_one_request_takes_few_bytes() -> None:
-    assert len(encode_state(TenantState())) < 32
+    assert len(encode_tenant(TenantState(), 0)) < 32

@@ -1,0 +1,36 @@
+"""The journal: where among a partition's events each operator record took effect."""
+
+from threading import Event
+
+import msgspec
+from msgspec import Struct
+
+from stream_app.adapters.clients import read_to_end
+from stream_app.adapters.records import OutgoingRecord
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
+
+
+class JournalEntry(Struct, frozen=True):
+    """An operator record by its offset, and the last source offset applied before it."""
+
+    operator_offset: int
+    applied_after_offset: int
+
+
+_decoder = msgspec.json.Decoder(JournalEntry)
+
+
+def journal_record(entry: JournalEntry) -> OutgoingRecord:
+    """The record that makes an entry durable."""
+    return OutgoingRecord(TopicName.JOURNAL, None, msgspec.json.encode(entry), [], is_by_partition=True)
+
+
+def read_journal(settings: Settings, partition: int, start: int, abandoned: Event) -> tuple[list[JournalEntry], int]:
+    """Entries from an offset on, and the next offset. Raises ``AbandonedError`` and ``msgspec.DecodeError``."""
+    entries: list[JournalEntry] = []
+    position = start
+    for batch, next_offset, _ in read_to_end(settings, settings.topic(TopicName.JOURNAL), partition, start, abandoned):
+        entries += [_decoder.decode(message.value() or b"") for message in batch]
+        position = next_offset
+    return entries, position

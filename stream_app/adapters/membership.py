@@ -1,0 +1,79 @@
+"""Faust's side: it joins the group and says which partitions are ours; reading and recovery are our own.
+
+Stock Faust reads the source itself and drops what arrives while a rebalance ends (docs/adr/0004). Here its consumer
+takes part in the group and fetches nothing, and its recovery asks the ownership to take partitions over.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, ClassVar
+
+import faust
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from faust.transport.drivers.aiokafka import Consumer, ConsumerRebalanceListener, Transport
+from mode import Service
+
+#: Owned and standby partition numbers of the table.
+TakeOver = Callable[[set[int], set[int]], Awaitable[None]]
+
+
+class _PausingListener(ConsumerRebalanceListener):
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        places = list(assigned)
+        self._thread._ensure_consumer().pause(*places)
+        await super().on_partitions_assigned(places)
+
+
+class _GroupConsumer(Consumer):
+    RebalanceListener: ClassVar[type[ConsumerRebalanceListener]] = _PausingListener
+
+
+class GroupTransport(Transport):
+    """Kafka transport whose consumer is a member of the group and fetches nothing."""
+
+    Consumer = _GroupConsumer
+
+
+class _OwnRecovery(Recovery):
+    take_over: TakeOver
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not self.should_stop:
+            if await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type]
+                return
+            self.signal_recovery_start.clear()
+            generation = self._generation_id
+            try:
+                self._set_recovery_started()
+                actives = {place.partition for place in self.active_tps}
+                await self._wait(self.take_over(actives, {place.partition for place in self.standby_tps}))
+                await self._wait(self.on_recovery_completed(generation))
+            except (RebalanceAgain, IllegalStateError):
+                continue
+            except ServiceStopped:
+                return
+
+
+class OwnTables(TableManager):
+    """Faust's tables with a recovery that is ours; ``take_over`` is set before the application starts."""
+
+    take_over: TakeOver
+
+    @property
+    def recovery(self) -> Recovery:
+        """The service that Faust tells of every new assignment."""
+        if self._recovery is None:
+            recovery = _OwnRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+            recovery.take_over = self.take_over
+            self._recovery = recovery
+        return self._recovery
+
+
+def use_membership(app: faust.App, take_over: TakeOver) -> None:
+    """Let an application that has not started leave reading and recovery to us."""
+    app.transport = GroupTransport(app.conf.broker_consumer, app)
+    tables: Any = app.tables
+    tables.take_over = take_over

@@ -1,0 +1,134 @@
+"""What one partition has still to send, one transaction after the other."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+from stream_app.adapters.records import OutgoingRecord, records_of
+from stream_app.adapters.transactions import PartitionProducer
+from stream_app.detection.effects import Effect, EmitDecision, Tally
+from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+
+#: Effects that may wait for the broker before the source has to.
+_MAX_WAITING = 5_000
+
+
+class Checkpoint(NamedTuple):
+    """Changed states of a partition, all of them at one source position; begun at a monotonic time."""
+
+    changes: dict[str, bytes | None]
+    position: int
+    began_s: float
+
+
+class Outbox:
+    """Sends effects at once, and checkpoints together with every effect that is older.
+
+    So no state is ever ahead of its decisions. ``on_error`` is told what ends a transaction for good.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        producer: PartitionProducer,
+        group: object,
+        threads: Executor,
+        metrics: Metrics,
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self._source = f"/stillwatch/{settings.group}"
+        self._is_historic = settings.historic
+        self._producer = producer
+        self._group = group
+        self._threads = threads
+        self._metrics = metrics
+        self._on_error = on_error
+        self._effects: list[Effect] = []
+        self._tally = Tally()
+        self._checkpoint: Checkpoint | None = None
+        self._transaction = asyncio.Lock()
+        self._sending: asyncio.Task[None] | None = None
+
+    def add(self, effects: list[Effect], tally: Tally) -> None:
+        """Send effects; their events are counted once all effects before have been acknowledged."""
+        self._effects += effects
+        self._tally.add(tally)
+        self._start()
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Send a checkpoint; only while ``has_checkpoint`` is false."""
+        self._checkpoint = checkpoint
+        self._start()
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a checkpoint is waiting or under way."""
+        return self._checkpoint is not None
+
+    async def wait_for_room(self) -> None:
+        """Return once few enough effects wait."""
+        while len(self._effects) > _MAX_WAITING and self._sending:
+            await asyncio.wait([self._sending])
+
+    async def wait_until_sent(self) -> None:
+        """Return once nothing waits, or what was under way has failed."""
+        if self._sending:
+            await asyncio.wait([self._sending])
+
+    async def send_now(self, record: OutgoingRecord) -> None:
+        """Return once this record is committed."""
+        async with self._transaction:
+            await self._in_thread(lambda: self._producer.send([record]))
+
+    def _start(self) -> None:
+        if self._sending is None and (self._effects or self._checkpoint):
+            self._sending = asyncio.create_task(self._send_all())
+        elif self._sending is None:
+            self._metrics.count_events(self._take_tally())
+
+    async def _send_all(self) -> None:
+        try:
+            while self._effects or self._checkpoint:
+                async with self._transaction:
+                    await self._send()
+        except Exception as error:  # noqa: BLE001 - told to the owner, which drops the partition or ends the worker
+            self._on_error(error)
+        finally:
+            self._sending = None
+
+    async def _send(self) -> None:
+        effects, self._effects = self._effects, []
+        tally, checkpoint = self._take_tally(), self._checkpoint
+        now_ms = round(time.time() * 1000)
+        records = [
+            record
+            for effect in effects
+            for record in records_of(effect, self._source, now_ms, historic=self._is_historic)
+        ]
+        if checkpoint is None:
+            await self._in_thread(lambda: self._producer.send(records))
+        else:
+            await self._in_thread(
+                lambda: self._producer.checkpoint(records, checkpoint.changes, checkpoint.position, self._group)
+            )
+            self._checkpoint = None
+            self._metrics.checkpoint_seconds.observe(time.monotonic() - checkpoint.began_s)
+        self._count(effects, tally)
+
+    def _count(self, effects: list[Effect], tally: Tally) -> None:
+        acknowledged_s = time.time()
+        for effect in effects:
+            cause_s = effect.cause_ms / 1000 if isinstance(effect, EmitDecision) else acknowledged_s
+            self._metrics.count_effect(effect, acknowledged_s - cause_s)
+        self._metrics.count_events(tally)
+
+    def _take_tally(self) -> Tally:
+        tally, self._tally = self._tally, Tally()
+        return tally
+
+    def _in_thread(self, work: Callable[[], None]) -> Awaitable[None]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,0 +1,174 @@
+"""The source topic, read by librdkafka at the offsets we say: no group, no position but our own."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from stream_app.adapters.clients import ANSWER_S, new_consumer
+from stream_app.detection.detector import Record
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
+
+_log = logging.getLogger(__name__)
+
+#: A chunk has at most this many records over all partitions: enough to spread the cost of a turn, few enough that the
+#: loop gets one every few ten milliseconds.
+MAX_CHUNK = 500
+_POLL_S = 0.1
+_LOOK_S = 1.0
+
+
+class SourceTruncatedError(Exception):
+    """The source topic ends before our position: it was recreated, or a broker has lost its end."""
+
+
+class Chunk(NamedTuple):
+    """A run of one partition's records, from ``start`` to before ``end``.
+
+    Offsets in between without a record were never ours to see (markers, aborted or compacted records). ``lost`` counts
+    those that were: the log began after ``start``.
+    """
+
+    partition: int
+    start: int
+    end: int
+    records: list[Record]
+    lost: int = 0
+
+
+Deliver = Callable[[Chunk], Coroutine[Any, Any, None]]
+
+
+class SourceReader(Thread):
+    """Reads assigned partitions in a thread of its own; ``deliver`` is run on the loop, and waited for.
+
+    That wait is the backpressure: behind it only librdkafka's queues fill. Each chunk begins where the one before of
+    its partition ended, or where ``assign`` said. ``ends`` has the offset behind the newest record known of each
+    partition. Nobody else calls the consumer: its client lets one thread in at a time, and this one never leaves.
+    """
+
+    def __init__(self, settings: Settings, deliver: Deliver, on_error: Callable[[Exception], None]) -> None:
+        super().__init__(name="source-reader", daemon=True)
+        self._consumer: Consumer = new_consumer(settings)
+        self.group_metadata: Any = self._consumer.consumer_group_metadata()
+        self.ends: dict[int, int] = {}
+        self._topic = settings.topic(TopicName.REQUESTS)
+        self._deliver = deliver
+        self._on_error = on_error
+        self._loop = asyncio.get_running_loop()
+        self._next: dict[int, int] = {}
+        self._orders: SimpleQueue[tuple[int, int | None]] = SimpleQueue()
+        self._stopping = Event()
+        self._looked_s = 0.0
+
+    def assign(self, partition: int, offset: int) -> None:
+        """Read a partition from an offset on, whether it is being read or not; returns at once."""
+        self._orders.put((partition, offset))
+
+    def unassign(self, partition: int) -> None:
+        """Read a partition no more; chunks under way may still be delivered."""
+        self._orders.put((partition, None))
+
+    def stop(self) -> None:
+        """End reading."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Read until stopped."""
+        try:
+            while not self._stopping.is_set():
+                self._obey()
+                for chunk in self._read():
+                    self._hand_over(chunk)
+                self._look_at_ends()
+        except Exception as error:  # noqa: BLE001 - told to the loop, which ends the worker
+            self._loop.call_soon_threadsafe(self._on_error, error)
+        finally:
+            self._consumer.close()
+
+    def _look_at_ends(self) -> None:
+        if time.monotonic() - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = time.monotonic()
+        for partition in self._next:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+            self.ends[partition] = end
+
+    def _hand_over(self, chunk: Chunk) -> None:
+        delivery = asyncio.run_coroutine_threadsafe(self._deliver(chunk), self._loop)
+        while not self._stopping.is_set():
+            try:
+                delivery.result(_POLL_S)
+            except TimeoutError:
+                continue
+            return
+
+    def _obey(self) -> None:
+        while True:
+            try:
+                partition, offset = self._orders.get_nowait()
+            except Empty:
+                return
+            if self._next.pop(partition, None) is not None:
+                self._consumer.incremental_unassign([TopicPartition(self._topic, partition)])
+            if offset is not None:
+                self._next[partition] = offset
+                self._consumer.incremental_assign([TopicPartition(self._topic, partition, offset)])
+
+    def _read(self) -> list[Chunk]:
+        first = self._consumer.poll(_POLL_S)
+        if first is None:
+            return []
+        runs: dict[int, list[Record]] = {}
+        chunks: list[Chunk] = []
+        for message in (first, *self._consumer.consume(MAX_CHUNK - 1, 0)):
+            partition = message.partition()
+            if partition not in self._next:
+                continue
+            if message.error() is not None:
+                chunks += self._meet(message, partition)
+            elif (run := runs.get(partition)) is not None:
+                run.append(_record(message))
+            else:
+                runs[partition] = [_record(message)]
+        return [self._chunk(partition, run) for partition, run in runs.items()] + chunks
+
+    def _chunk(self, partition: int, records: Sequence[Record]) -> Chunk:
+        start, end = self._next[partition], records[-1].offset + 1
+        self._next[partition] = end
+        return Chunk(partition, start, end, list(records))
+
+    def _meet(self, message: Message, partition: int) -> list[Chunk]:
+        """An error instead of a record; the only one we can do something about is an offset that is not there."""
+        error = message.error()
+        if error is None or error.code() not in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            _log.debug("partition %d: %s", partition, error)
+            return []
+        place = TopicPartition(self._topic, partition)
+        begin, end = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+        position = self._next[partition]
+        if position > end:
+            raise SourceTruncatedError(
+                f"{self._topic}/{partition} ends at {end}, before our position {position}: it was recreated "
+                "or cut off. Nothing is guessed: remove the group's state, or start with another topic prefix"
+            )
+        self.assign(partition, max(begin, position))
+        if begin <= position:
+            return []
+        return [Chunk(partition, position, begin, [], lost=begin - position)]
+
+
+def _record(message: Message) -> Record:
+    headers = message.headers()
+    return Record(
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.value(),
+        {name: value or b"" for name, value in headers} if headers else {},  # type: ignore[str-unpack, misc]
+    )

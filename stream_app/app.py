@@ -1,7 +1,9 @@
 """Composition root: the Faust application, its agent, its services and what they share."""
 
 import asyncio
+import gc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -11,11 +13,14 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 
 from stream_app.adapters.broker_watch import BrokerWatch
 from stream_app.adapters.membership import OwnTables, use_membership
-from stream_app.adapters.ownership import Ownership
+from stream_app.adapters.outboxes import RecordsOf
+from stream_app.adapters.ownership import NewDetector, Ownership
+from stream_app.adapters.records import records_of
 from stream_app.adapters.sources import Deliver
 from stream_app.adapters.stop_deadline import set_stop_deadline
 from stream_app.adapters.web import WebFace
 from stream_app.agents.requests import add_requests_agent
+from stream_app.detection.detector import Detector
 from stream_app.detection.policy import Policy, load_policy
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
@@ -23,8 +28,8 @@ from stream_app.topology import TopicName
 
 #: The broker's own least session timeout; a dead worker's partitions move after it. The embedded broker allows less.
 SESSION_TIMEOUT_S, EMBEDDED_SESSION_TIMEOUT_S = 6.0, 2.0
-#: Chunks between the reader and the agent: one being applied, the next ready.
-CHUNKS_WAITING = 4
+#: Deliveries between the reader and the agent: one being applied, the next ready.
+DELIVERIES_WAITING = 2
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
 
 
@@ -44,26 +49,48 @@ class WorkerParts(NamedTuple):
     services: list[ServiceT]
 
 
-def create_app(settings: Settings, policy: Policy) -> WorkerParts:
+def detectors(settings: Settings, policy: Policy) -> NewDetector:
+    """Makes the detector of a partition, by its number and encoded states."""
+
+    def new_detector(number: int, states: dict[str, bytes]) -> Detector:
+        return Detector(settings.topic(TopicName.REQUESTS), number, settings.partitions, policy, states)
+
+    return new_detector
+
+
+def effect_records(settings: Settings) -> RecordsOf:
+    """Makes the records that perform an effect."""
+    return partial(records_of, source=f"/stillwatch/{settings.group}", historic=settings.historic)
+
+
+def calm_garbage_collection() -> None:
+    """Let Python look for cycles rarely: the core makes none, and looking would cost a sixth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def create_app(settings: Settings, new_detector: NewDetector, to_records: RecordsOf) -> WorkerParts:
     """Build the application; nothing connects before it is started."""
     registry = CollectorRegistry()
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
     metrics = Metrics(registry)
     app = _faust_app(settings)
-    chunks = app.channel(maxsize=CHUNKS_WAITING)
+    deliveries = app.channel(maxsize=DELIVERIES_WAITING)
     copies = _table(app, settings).data
     ownership = Ownership(
         settings=settings,
-        policy=policy,
+        new_detector=new_detector,
+        records_of=to_records,
         copies=copies,
         metrics=metrics,
-        deliver=cast("Deliver", chunks.put),
+        deliver=cast("Deliver", deliveries.put),
         crash=_crash_of(app),
     )
     use_membership(app, ownership.take_over)
     app.topics.add(app.topic(settings.topic(TopicName.REQUESTS), acks=False))
-    add_requests_agent(app, chunks, ownership)
+    add_requests_agent(app, deliveries, ownership)
     _hand_over_on_leaving(app, ownership)
     log = ownership.operator_log
 

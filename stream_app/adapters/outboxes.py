@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-from stream_app.adapters.records import OutgoingRecord, records_of
+from stream_app.adapters.records import OutgoingRecord
 from stream_app.adapters.transactions import PartitionProducer
 from stream_app.detection.effects import Effect, EmitDecision, Tally
 from stream_app.metrics import Metrics
-from stream_app.settings import Settings
 
+#: The records that perform an effect at a time (processing time, in milliseconds).
+RecordsOf = Callable[[Effect, int], list[OutgoingRecord]]
 #: Effects that may wait for the broker before the source has to.
 _MAX_WAITING = 5_000
 
@@ -33,15 +34,14 @@ class Outbox:
     def __init__(
         self,
         *,
-        settings: Settings,
+        records_of: RecordsOf,
         producer: PartitionProducer,
         group: object,
         threads: Executor,
         metrics: Metrics,
         on_error: Callable[[Exception], None],
     ) -> None:
-        self._source = f"/stillwatch/{settings.group}"
-        self._is_historic = settings.historic
+        self._records_of = records_of
         self._producer = producer
         self._group = group
         self._threads = threads
@@ -104,11 +104,7 @@ class Outbox:
         effects, self._effects = self._effects, []
         tally, checkpoint = self._take_tally(), self._checkpoint
         now_ms = round(time.time() * 1000)
-        records = [
-            record
-            for effect in effects
-            for record in records_of(effect, self._source, now_ms, historic=self._is_historic)
-        ]
+        records = [record for effect in effects for record in self._records_of(effect, now_ms)]
         if checkpoint is None:
             await self._in_thread(lambda: self._producer.send(records))
         else:

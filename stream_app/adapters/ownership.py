@@ -13,12 +13,11 @@ from stream_app.adapters.changelogs import ChangelogCopy, Standby, recover
 from stream_app.adapters.clients import AbandonedError
 from stream_app.adapters.journals import read_journal
 from stream_app.adapters.operator_log import OperatorLog
-from stream_app.adapters.outboxes import Outbox
+from stream_app.adapters.outboxes import Outbox, RecordsOf
 from stream_app.adapters.partitions import OwnedPartition, TakenOver
 from stream_app.adapters.sources import Chunk, Deliver, SourceReader
 from stream_app.adapters.transactions import FencedError, PartitionProducer
 from stream_app.detection.detector import Detector
-from stream_app.detection.policy import Policy
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
@@ -33,19 +32,23 @@ _IDLE_S = 0.05
 _LOOK_S = 1.0
 
 
+NewDetector = Callable[[int, dict[str, bytes]], Detector]
+
+
 class Ownership(Service):
     """Brings chunks, operator records and rebalances to partitions.
 
-    ``copies`` is the memory of the Faust table: the changelogs of owned and standby partitions. ``deliver`` gets the
-    source's chunks, to be given back to ``apply``. ``crash`` ends the worker: our own errors do, so that no event is
-    skipped.
+    ``new_detector`` makes the core of a partition from its number and encoded states. ``copies`` is the memory of the
+    Faust table: the changelogs of owned and standby partitions. ``deliver`` gets the source's chunks, to be given back
+    to ``apply``. ``crash`` ends the worker: our own errors do, so that no event is skipped.
     """
 
     def __init__(
         self,
         *,
         settings: Settings,
-        policy: Policy,
+        new_detector: NewDetector,
+        records_of: RecordsOf,
         copies: dict[int, ChangelogCopy],
         metrics: Metrics,
         deliver: Deliver,
@@ -53,7 +56,8 @@ class Ownership(Service):
     ) -> None:
         super().__init__()
         self._settings = settings
-        self._policy = policy
+        self._new_detector = new_detector
+        self._records_of = records_of
         self._copies = copies
         self._metrics = metrics
         self._deliver = deliver
@@ -114,7 +118,7 @@ class Ownership(Service):
             self._on_error(number, error)
 
         outbox = Outbox(
-            settings=self._settings,
+            records_of=self._records_of,
             producer=taken.producer,
             group=self._reader.group_metadata,
             threads=self._threads,
@@ -136,17 +140,16 @@ class Ownership(Service):
         copy = self._copies[number]
         remaining = self._metrics.recovery_remaining.labels(str(number))
         recover(self._settings, number, copy, abandoned, remaining.set)
-        detector = Detector(
-            self._settings.topic(TopicName.REQUESTS), number, self._settings.partitions, self._policy, copy.states
-        )
+        detector = self._new_detector(number, copy.states)
         journal, end = read_journal(self._settings, number, detector.state.journal_position, abandoned)
         return TakenOver(number, producer, copy, detector, journal, end)
 
-    async def apply(self, chunk: Chunk) -> None:
-        """Apply a chunk, unless its partition is no longer ours."""
-        partition = self._partitions.get(chunk.partition)
-        if partition is not None:
-            await partition.apply(chunk)
+    async def apply(self, chunks: list[Chunk]) -> None:
+        """Apply chunks, except those of partitions that are no longer ours."""
+        for chunk in chunks:
+            partition = self._partitions.get(chunk.partition)
+            if partition is not None:
+                await partition.apply(chunk)
 
     @Service.task
     async def _tend(self) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from stream_app.adapters.changelogs import ChangelogCopy
@@ -21,8 +22,15 @@ _log = logging.getLogger(__name__)
 
 #: A crash repeats at most this much work; each checkpoint encodes every tenant that changed since the last.
 CHECKPOINT_S = 3.0
-#: Closings and encodings done in one slice: some milliseconds, so that nothing waits long for the loop.
-_CLOSINGS, _ENCODINGS = 64, 256
+#: Records, closings and encodings done in one slice: some milliseconds, so that nothing waits long for the loop.
+_RECORDS, _CLOSINGS, _ENCODINGS = 250, 64, 256
+
+
+def _slices(records: list[Record], position: int) -> Iterator[list[Record]]:
+    """Those not before a position, a few at a time."""
+    start = bisect_left(records, position, key=lambda record: record.offset)
+    for place in range(start, len(records), _RECORDS):
+        yield records[place : place + _RECORDS]
 
 
 class TakenOver(NamedTuple):
@@ -77,7 +85,9 @@ class OwnedPartition:
             self._is_rewinding = False
             if chunk.lost:
                 self._skip(chunk)
-            self._replay([record for record in chunk.records if record.offset >= self.position])
+            for slice_ in _slices(chunk.records, self.position):
+                self._replay(slice_)
+                await asyncio.sleep(0)
             await self._instruct_pending()
         await self._outbox.wait_for_room()
 

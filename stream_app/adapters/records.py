@@ -28,7 +28,7 @@ class OutgoingRecord(NamedTuple):
     is_by_partition: bool = False
 
 
-def records_of(effect: Effect, source: str, now_ms: int, *, historic: bool) -> list[OutgoingRecord]:
+def records_of(effect: Effect, now_ms: int, *, source: str, historic: bool) -> list[OutgoingRecord]:
     """The records that perform an effect; ``source`` names this deployment, ``now_ms`` is processing time.
 
     With ``historic`` events a decision expires as long after now as it would have after its cause, so that consumers,

@@ -17,9 +17,8 @@ from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
-#: A chunk has at most this many records over all partitions: enough to spread the cost of a turn, few enough that the
-#: loop gets one every few ten milliseconds.
-MAX_CHUNK = 500
+#: Records read at once over all partitions: enough to spread the cost of handing them over.
+_BATCH = 2_000
 _POLL_S = 0.1
 _LOOK_S = 1.0
 
@@ -42,7 +41,7 @@ class Chunk(NamedTuple):
     lost: int = 0
 
 
-Deliver = Callable[[Chunk], Coroutine[Any, Any, None]]
+Deliver = Callable[[list[Chunk]], Coroutine[Any, Any, None]]
 
 
 class SourceReader(Thread):
@@ -84,8 +83,8 @@ class SourceReader(Thread):
         try:
             while not self._stopping.is_set():
                 self._obey()
-                for chunk in self._read():
-                    self._hand_over(chunk)
+                if chunks := self._read():
+                    self._hand_over(chunks)
                 self._look_at_ends()
         except Exception as error:  # noqa: BLE001 - told to the loop, which ends the worker
             self._loop.call_soon_threadsafe(self._on_error, error)
@@ -100,8 +99,8 @@ class SourceReader(Thread):
             _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
             self.ends[partition] = end
 
-    def _hand_over(self, chunk: Chunk) -> None:
-        delivery = asyncio.run_coroutine_threadsafe(self._deliver(chunk), self._loop)
+    def _hand_over(self, chunks: list[Chunk]) -> None:
+        delivery = asyncio.run_coroutine_threadsafe(self._deliver(chunks), self._loop)
         while not self._stopping.is_set():
             try:
                 delivery.result(_POLL_S)
@@ -127,7 +126,7 @@ class SourceReader(Thread):
             return []
         runs: dict[int, list[Record]] = {}
         chunks: list[Chunk] = []
-        for message in (first, *self._consumer.consume(MAX_CHUNK - 1, 0)):
+        for message in (first, *self._consumer.consume(_BATCH - 1, 0)):
             partition = message.partition()
             if partition not in self._next:
                 continue

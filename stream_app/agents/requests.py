@@ -6,14 +6,14 @@ from stream_app.adapters.ownership import Ownership
 from stream_app.adapters.sources import Chunk
 
 
-def add_requests_agent(app: AppT, chunks: ChannelT[Chunk], ownership: Ownership) -> AgentT[Chunk]:
+def add_requests_agent(app: AppT, deliveries: ChannelT[list[Chunk]], ownership: Ownership) -> AgentT[list[Chunk]]:
     """Register the agent that applies chunks."""
 
-    @app.agent(chunks, name="requests", concurrency=1)
-    async def judge_requests(stream: StreamT[Chunk]) -> None:
-        async for chunk in stream:
+    @app.agent(deliveries, name="requests", concurrency=1)
+    async def judge_requests(stream: StreamT[list[Chunk]]) -> None:
+        async for chunks in stream:
             try:
-                await ownership.apply(chunk)
+                await ownership.apply(chunks)
             except Exception as error:
                 await app.crash(error)
                 raise

@@ -11,7 +11,7 @@ import faust
 
 from stream_app.adapters.broker_watch import CalmClientLog, find_problem
 from stream_app.adapters.topic_admin import BrokerError, check_topics
-from stream_app.app import create_app, read_policy
+from stream_app.app import calm_garbage_collection, create_app, detectors, effect_records, read_policy
 from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
 from stream_app.settings import Settings, SettingsError, load_settings
@@ -43,7 +43,8 @@ def worker() -> None:
         settings.web_bind,
         settings.web_port,
     )
-    app, services = create_app(settings, policy)
+    app, services = create_app(settings, detectors(settings, policy), effect_records(settings))
+    calm_garbage_collection()
     member = faust.Worker(app, *services, quiet=True, redirect_stdouts=False, override_logging=False)
     try:
         member.execute_from_commandline()

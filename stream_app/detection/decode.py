@@ -60,6 +60,14 @@ def decode_record(value: bytes | None, headers: Mapping[str, bytes]) -> list[Eve
         return _decode_each(value)
 
 
+def owner_of(items: list[Event | Rejected]) -> str | None:
+    """The tenant of a record: that of its first event, ``None`` when it has none."""
+    for item in items:
+        if not isinstance(item, Rejected):
+            return item.tenant_id
+    return None
+
+
 def _wrong_type(headers: Mapping[str, bytes]) -> str | None:
     kind = headers.get("ce_type")
     if kind is None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from stream_app.detection.closings import close_minute
 from stream_app.detection.decisions import Action, Decision
-from stream_app.detection.decode import Rejected, decode_record
+from stream_app.detection.decode import Rejected, decode_record, owner_of
 from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, ForgetDecision, Tally
 from stream_app.detection.events import Event
 from stream_app.detection.explanations import Cause
@@ -19,6 +19,7 @@ from stream_app.detection.refusals import refuse_event
 from stream_app.detection.rulings import judge, muted_until_ms, overrule
 from stream_app.detection.state import PARTITION_KEY, PartitionState, decode_partition, encode_partition
 from stream_app.detection.tenants import DENIED_STATUS, Tenant, Tenants
+from stream_app.detection.watermark import ALLOWED_LATENESS_MS
 from stream_app.detection.windows import LONG_MINUTES, MINUTE_MS, PANE_MS
 
 #: Closings done per record beside the record's own tenant: more than a record can ever cause (a minute and a block), so
@@ -54,6 +55,8 @@ class Detector:
         own = encoded.get(PARTITION_KEY)
         self._encoded = encoded
         self._state = PartitionState() if own is None else decode_partition(own)
+        watermark = self._state.watermark
+        self._closable = -1 if watermark.newest_ms is None else watermark.time_ms // MINUTE_MS - 1
         self._tenants = Tenants(encoded)
         self._snapshot = b""
         self._effects: list[Effect] = []
@@ -73,7 +76,8 @@ class Detector:
         """Apply records in offset order, none of them before ``position``."""
         for record in records:
             self._apply(record)
-            self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms)
+            if self._tenants.schedule.earliest <= self._closable:
+                self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms)
         return self._take_effects()
 
     def advance(self, now_ms: int, most: int = 1 << 62) -> list[Effect]:
@@ -84,7 +88,7 @@ class Detector:
     @property
     def has_due(self) -> bool:
         """Whether ``advance`` has something to do."""
-        return self._state.watermark.newest_ms is not None and self._tenants.earliest_due <= self._closable
+        return self._tenants.schedule.earliest <= self._closable
 
     def instruct(self, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str) -> list[Effect]:
         """Take in an operator record by its offset in ``topic``; a repeated one only sets the policy again.
@@ -95,7 +99,7 @@ class Detector:
         match instruction:
             case SetPolicy(policy=policy):
                 self._policy = policy
-                for tenant in self._tenants.live():
+                for tenant in self._tenants.live.values():
                     tenant.forget_room()
             case Override(tenant_id=tenant_id) | Release(tenant_id=tenant_id):
                 if is_new and partition_of(tenant_id, self._partitions) == self._partition:
@@ -139,27 +143,17 @@ class Detector:
 
     def _apply(self, record: Record) -> None:
         items = decode_record(record.value, record.headers)
-        owner = next((item.tenant_id for item in items if not isinstance(item, Rejected)), None)
-        if owner is not None and self._is_misrouted(owner):
+        owner = owner_of(items)
+        if owner not in self._tenants.live and owner is not None and self._is_misrouted(owner):
             owner = None
-        is_used = False
         for place, item in enumerate(items):
-            if isinstance(item, Rejected):
-                refused: Rejected | None = item
-            else:
-                time_ms = round(item.time.timestamp() * 1000)
-                refused = refuse_event(item, time_ms, owner, record.timestamp_ms, self._state.watermark.newest_ms)
-                if refused is None:
-                    self._count(item, time_ms, record)
-                    is_used = True
-            if refused:
+            refused = item if isinstance(item, Rejected) else self._take(item, owner, record)
+            if refused is not None:
                 self._dead_letter(record, refused, place if len(items) > 1 else refused.index)
-        if owner is not None and is_used:
-            self._tenants.wake(owner).state.last_offset = record.offset
         self._state.position = record.offset + 1
 
     def _is_misrouted(self, tenant_id: str) -> bool:
-        return not self._tenants.is_live(tenant_id) and partition_of(tenant_id, self._partitions) != self._partition
+        return partition_of(tenant_id, self._partitions) != self._partition
 
     def _dead_letter(self, record: Record, refused: Rejected, index: int | None) -> None:
         self._tally.rejected += 1
@@ -167,27 +161,43 @@ class Detector:
             DeadLetter(*self._place, record.offset, refused.reason, refused.detail, index, record.value or b"")
         )
 
-    def _count(self, event: Event, time_ms: int, record: Record) -> None:
-        watermark = self._state.watermark
-        watermark.observe(event.tenant_id, time_ms)
-        tenant = self._tenants.wake(event.tenant_id)
-        state = tenant.state
-        closable = self._closable
+    def _take(self, event: Event, owner: str | None, record: Record) -> Rejected | None:
+        """Count an event, and judge its tenant if that is due; or say why it must not be counted."""
+        time_ms = round(event.time.timestamp() * 1000)
+        refused = refuse_event(event, time_ms, owner, record.timestamp_ms, self._state.watermark.newest_ms)
+        if refused is not None:
+            return refused
+        self._observe(event.tenant_id, time_ms)
+        tenant = self._tenants.live.get(event.tenant_id)
+        if tenant is None or not tenant.is_changed:
+            tenant = self._tenants.wake(event.tenant_id)
         minute = time_ms // MINUTE_MS
-        closable = max(closable, minute - LONG_MINUTES)
+        closable = max(self._closable, minute - LONG_MINUTES)
         if tenant.due <= closable:
             self._close(event.tenant_id, tenant, closable, record.timestamp_ms)
-        self._tally.newest_event_ms = max(self._tally.newest_event_ms, time_ms)
-        self._tally.late += time_ms < watermark.time_ms
-        if minute <= max(closable, state.windows.closed_minute):
+        if minute <= closable or minute <= tenant.state.windows.closed_minute:
             tenant.count_late(event, minute, closable)
-            self._tenants.schedule(event.tenant_id, tenant)
+            self._tenants.schedule.put(event.tenant_id, tenant.due)
         elif not self._count_in_time(event, tenant, time_ms, record.offset):
             self._tally.repeated += 1
-            return
+            return None
+        tenant.state.last_offset = record.offset
         self._tally.applied += 1
-        if event.status_code not in DENIED_STATUS and tenant.is_over(time_ms):
+        if event.status_code not in DENIED_STATUS and (time_ms >= tenant.holds_until_ms or min(tenant.room) < 0):
             self._look(event, tenant, time_ms, record)
+        return None
+
+    def _observe(self, tenant_id: str, time_ms: int) -> None:
+        """Let the watermark see an event; most are a little older than the newest, and change nothing."""
+        watermark, tally = self._state.watermark, self._tally
+        newest_ms = watermark.newest_ms
+        if newest_ms is not None and time_ms <= newest_ms and not watermark.claims:
+            tally.late += time_ms < newest_ms - ALLOWED_LATENESS_MS
+            return
+        watermark.observe(tenant_id, time_ms)
+        self._closable = watermark.time_ms // MINUTE_MS - 1
+        tally.late += time_ms < watermark.time_ms
+        tally.newest_event_ms = max(tally.newest_event_ms, time_ms)
 
     def _count_in_time(self, event: Event, tenant: Tenant, time_ms: int, offset: int) -> bool:
         index = time_ms // PANE_MS
@@ -196,7 +206,7 @@ class Detector:
             due = tenant.due
             pane = tenant.open_pane(index, offset, time_ms, event.id)
             if tenant.due != due:
-                self._tenants.schedule(event.tenant_id, tenant)
+                self._tenants.schedule.put(event.tenant_id, tenant.due)
         return tenant.count(event, pane, time_ms, offset)
 
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
@@ -215,28 +225,20 @@ class Detector:
                 cause = Cause(self._topic, self._partition, record.offset, time_ms, newest, event.id)
                 self._emit(judge(event.tenant_id, state, policy, scored, cause), record.timestamp_ms)
                 tenant.due = tenant.next_due()
-                self._tenants.schedule(event.tenant_id, tenant)
+                self._tenants.schedule.put(event.tenant_id, tenant.due)
                 rungs = reachable(policy, state.standing, time_ms)
             tenant.holds_until_ms = next_reach_ms(policy, state.standing, time_ms)
         tenant.room = room(state, policy, values, rungs)
         tenant.has_levels = any(value > policy.floors[index] for index, value in values)
-
-    @property
-    def _closable(self) -> int:
-        """The last minute that the watermark has closed; only after the first event."""
-        return self._state.watermark.time_ms // MINUTE_MS - 1
 
     def _emit(self, decision: Decision | None, cause_ms: int) -> None:
         if decision is not None:
             self._effects.append(EmitDecision(decision, cause_ms))
 
     def _close_due(self, most: int, cause_ms: int) -> None:
-        if not self.has_due:
-            return
-        closable = self._closable
-        for tenant_id in islice(self._tenants.due(closable), most):
+        for tenant_id in islice(self._tenants.due(self._closable), most):
             tenant = self._tenants.wake(tenant_id)
-            self._close(tenant_id, tenant, closable, cause_ms)
+            self._close(tenant_id, tenant, self._closable, cause_ms)
 
     def _close(self, tenant_id: str, tenant: Tenant, closable: int, cause_ms: int) -> None:
         """Close the tenant's minutes up to ``closable``, in order, skipping those in which nothing is due."""
@@ -248,7 +250,7 @@ class Detector:
         tenant.forget_pane()
         if tenant.has_levels:
             tenant.forget_room()
-        self._tenants.schedule(tenant_id, tenant)
+        self._tenants.schedule.put(tenant_id, tenant.due)
 
     def _overrule(self, tenant_id: str, word: Override | Release) -> None:
         tenant = self._tenants.wake(tenant_id)
@@ -256,4 +258,4 @@ class Detector:
         self._emit(decision, round(word.record.at.timestamp() * 1000))
         tenant.forget_room()
         tenant.due = tenant.next_due()
-        self._tenants.schedule(tenant_id, tenant)
+        self._tenants.schedule.put(tenant_id, tenant.due)

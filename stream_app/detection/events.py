@@ -23,7 +23,7 @@ Templates = Annotated[list[Text], Meta(max_length=MAX_TEMPLATES)]
 Score = Annotated[float, Meta(ge=0, le=1)]
 
 
-class Client(Struct, frozen=True):
+class Client(Struct, frozen=True, gc=False):
     """Where the request came from, as far as the gateway tells."""
 
     ip_prefix: Text | UnsetType = UNSET
@@ -35,7 +35,7 @@ class Client(Struct, frozen=True):
     http_fp: Text | UnsetType = UNSET
 
 
-class Account(Struct, frozen=True):
+class Account(Struct, frozen=True, gc=False):
     """What the provider knows of the account, pseudonymised at the edge."""
 
     created_at: Time | UnsetType = UNSET
@@ -47,7 +47,7 @@ class Account(Struct, frozen=True):
     verification: Text | UnsetType = UNSET
 
 
-class Exchange(Struct, frozen=True):
+class Exchange(Struct, frozen=True, gc=False):
     """The prompt's sketch once more, under a key shared with partner providers."""
 
     key_id: Text
@@ -55,7 +55,7 @@ class Exchange(Struct, frozen=True):
     templates: Templates | UnsetType = UNSET
 
 
-class Prompt(Struct, frozen=True):
+class Prompt(Struct, frozen=True, gc=False):
     """Keyed sketches of the prompt, made at the edge by ``stillwatch sketch``; never its text."""
 
     key_id: Text | UnsetType = UNSET
@@ -68,7 +68,7 @@ class Prompt(Struct, frozen=True):
     exchange: Exchange | UnsetType = UNSET
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """One API request, reported at its end.
 
     ``time`` is the end of the request (RFC 3339, with an offset). ``tenant_id`` is the billing customer and the

@@ -10,13 +10,15 @@ NEVER = (1 << 32) - 1
 class Schedule:
     """Tenant ids by the minute in which they are due.
 
-    An entry that is no longer true goes when its minute comes: who takes entries must look. Costs a pointer per entry,
-    beside the id that is shared with the states' mapping.
+    ``earliest`` is the first minute with an entry, ``NEVER`` without entries. An entry that is no longer true goes when
+    its minute comes: who takes entries must look. Costs a pointer per entry, beside the id that is shared with the
+    states' mapping.
     """
 
     def __init__(self) -> None:
         self._buckets: dict[int, list[str]] = {}
         self._minutes: list[int] = []
+        self.earliest = NEVER
 
     def put(self, tenant_id: str, minute: int) -> None:
         """Add an entry; none for ``NEVER``."""
@@ -26,13 +28,9 @@ class Schedule:
         if bucket is None:
             self._buckets[minute] = [tenant_id]
             heappush(self._minutes, minute)
+            self.earliest = self._minutes[0]
         else:
             heappush(bucket, tenant_id)
-
-    @property
-    def earliest(self) -> int:
-        """The first minute with an entry, ``NEVER`` without entries."""
-        return self._minutes[0] if self._minutes else NEVER
 
     def take(self, minute: int) -> Iterator[str]:
         """Entries up to and including a minute, in the order (minute, tenant id), each taken off and told once."""
@@ -43,6 +41,7 @@ class Schedule:
             entry = (first, heappop(bucket))
             if not bucket:
                 del self._buckets[heappop(self._minutes)]
+                self.earliest = self._minutes[0] if self._minutes else NEVER
             if entry != previous:
                 yield entry[1]
             previous = entry

@@ -19,16 +19,20 @@ class Tenant:
 
     ``room`` is how much each counter (``features.Counter``) may still grow before it must be judged, nothing at first;
     it holds for events before ``holds_until_ms``, and ``has_levels`` when it rests on baselines and not on floors
-    alone. ``due`` is the earliest minute to close.
+    alone. ``due`` is the earliest minute to close, ``is_changed`` whether the next snapshot will have the tenant.
     """
 
-    __slots__ = ("account", "due", "has_levels", "holds_until_ms", "minute", "pane", "pane_index", "room", "state")
+    __slots__ = (
+        *("account", "due", "has_levels", "holds_until_ms", "is_changed", "minute", "pane", "pane_index", "room"),
+        "state",
+    )
 
     def __init__(self, state: TenantState) -> None:
         self.state = state
         self.room = [0.0] * len(Counter)
         self.holds_until_ms = 0
         self.has_levels = False
+        self.is_changed = False
         self.pane_index = -1
         self.pane: Pane | None = None
         self.minute: Minute | None = None
@@ -57,7 +61,6 @@ class Tenant:
         ids[fingerprint] = None
         if len(ids) > MAX_PANE_IDS:
             del ids[next(iter(ids))]
-        pane.first_offset = min(pane.first_offset, offset)
         pane.last_offset = offset
         if time_ms > pane.last_ms:
             pane.last_ms = time_ms
@@ -101,10 +104,6 @@ class Tenant:
             room[3] -= 1
         return True
 
-    def is_over(self, time_ms: int) -> bool:
-        """Whether some counter may have passed a trip level."""
-        return time_ms >= self.holds_until_ms or min(self.room) < 0
-
     def next_due(self) -> int:
         """The earliest minute whose close would change anything; very large when none would."""
         state, windows = self.state, self.state.windows
@@ -140,62 +139,49 @@ def _minute_ending_by(time_ms: int) -> int:
 class Tenants:
     """The tenants of one partition over a mapping of encoded states.
 
-    Live are those with panes or changed since the last snapshot; the rest stay bytes. A snapshot is the state of all
+    ``live`` are those with panes or changed since the last snapshot; the rest stay bytes. ``schedule`` says when each
+    is due. A snapshot is the state of all
     tenants at the moment it is begun; it is encoded bit by bit while events go on, a tenant that is woken meanwhile
     being encoded first.
     """
 
     def __init__(self, encoded: MutableMapping[str, bytes]) -> None:
         self._encoded = encoded
-        self._live: dict[str, Tenant] = {}
+        self.live: dict[str, Tenant] = {}
         self._changed: dict[str, None] = {}
         self._to_encode: dict[str, None] = {}
         self._snapshot: dict[str, bytes] = {}
-        self._schedule = Schedule()
+        self.schedule = Schedule()
         for tenant_id, state in encoded.items():
             if tenant_id != PARTITION_KEY:
-                self._schedule.put(tenant_id, due_minute(state))
-
-    def is_live(self, tenant_id: str) -> bool:
-        """Whether the tenant is in memory as an object."""
-        return tenant_id in self._live
+                self.schedule.put(tenant_id, due_minute(state))
 
     def wake(self, tenant_id: str) -> Tenant:
         """The live tenant, decoded or made when needed; whatever is done to it will be among the changes."""
         if tenant_id in self._to_encode:
             self._encode(tenant_id)
         self._changed[tenant_id] = None
-        tenant = self._live.get(tenant_id)
+        tenant = self.live.get(tenant_id)
         if tenant is None:
             encoded = self._encoded.get(tenant_id)
-            tenant = self._live[tenant_id] = Tenant(TenantState() if encoded is None else decode_tenant(encoded))
+            tenant = self.live[tenant_id] = Tenant(TenantState() if encoded is None else decode_tenant(encoded))
+        tenant.is_changed = True
         return tenant
-
-    def schedule(self, tenant_id: str, tenant: Tenant) -> None:
-        """Note when the tenant is due."""
-        self._schedule.put(tenant_id, tenant.due)
-
-    @property
-    def earliest_due(self) -> int:
-        """The earliest minute in which a tenant may be due."""
-        return self._schedule.earliest
 
     def due(self, minute: int) -> Iterator[str]:
         """Tenants to close up to and including a minute, in the order (minute, tenant id); each is taken off."""
-        for tenant_id in self._schedule.take(minute):
-            tenant = self._live.get(tenant_id)
+        for tenant_id in self.schedule.take(minute):
+            tenant = self.live.get(tenant_id)
             if (due_minute(self._encoded[tenant_id]) if tenant is None else tenant.due) <= minute:
                 yield tenant_id
-
-    def live(self) -> Iterator[Tenant]:
-        """All live tenants."""
-        return iter(self._live.values())
 
     def begin_snapshot(self) -> None:
         """Fix what the next snapshot holds: every tenant changed since the last one was begun.
 
         A snapshot that has not been encoded to its end becomes part of the new one.
         """
+        for tenant_id in self._changed:
+            self.live[tenant_id].is_changed = False
         self._to_encode |= self._changed
         self._changed = {}
 
@@ -203,8 +189,8 @@ class Tenants:
         """Encode that many tenants of the snapshot; the whole of it once none is left, before that ``None``."""
         for tenant_id in list(islice(self._to_encode, most)):
             self._encode(tenant_id)
-            if tenant_id not in self._changed and not self._live[tenant_id].state.windows.panes:
-                del self._live[tenant_id]
+            if tenant_id not in self._changed and not self.live[tenant_id].state.windows.panes:
+                del self.live[tenant_id]
         if self._to_encode:
             return None
         snapshot, self._snapshot = self._snapshot, {}
@@ -212,6 +198,6 @@ class Tenants:
 
     def _encode(self, tenant_id: str) -> None:
         del self._to_encode[tenant_id]
-        tenant = self._live[tenant_id]
+        tenant = self.live[tenant_id]
         encoded = encode_tenant(tenant.state, tenant.next_due())
         self._snapshot[tenant_id] = self._encoded[tenant_id] = encoded

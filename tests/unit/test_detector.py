@@ -188,16 +188,16 @@ def test_due_tenants_come_by_minute_and_name_while_the_schedule_grows() -> None:
     for name, minute in (("b", 5), ("a", 5), ("c", 4), ("d", 9)):
         tenant = tenants.wake(name)
         tenant.due = minute
-        tenants.schedule(name, tenant)
+        tenants.schedule.put(name, tenant.due)
     seen = []
     for name in tenants.due(6):
         seen.append(name)
         if name == "c":
             tenant = tenants.wake("aa")
             tenant.due = 5
-            tenants.schedule("aa", tenant)
+            tenants.schedule.put("aa", tenant.due)
     assert seen == ["c", "a", "aa", "b"]
-    assert tenants.earliest_due == 9
+    assert tenants.schedule.earliest == 9
 
 
 def test_a_policy_without_the_rung_that_a_tenant_stands_on_releases_it() -> None:

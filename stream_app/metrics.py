@@ -37,6 +37,9 @@ class Metrics:
         self._late = Counter(
             "stillwatch_late_events", "Events applied although behind the watermark", registry=registry
         )
+        self._forgotten = Counter(
+            "stillwatch_forgotten_tenants", "Tenants dropped after thirty idle days", registry=registry
+        )
         self._decisions = Counter(
             "stillwatch_decisions",
             "Decisions acknowledged by the broker",
@@ -77,6 +80,7 @@ class Metrics:
         for outcome in ("applied", "repeated", "rejected"):
             self._events.labels(outcome).inc(getattr(tally, outcome))
         self._late.inc(tally.late)
+        self._forgotten.inc(tally.forgotten)
         if tally.newest_event_ms:
             self._newest.set(tally.newest_event_ms / 1000)
 

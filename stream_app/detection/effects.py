@@ -35,12 +35,13 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Tally(Struct):
-    """What became of the events of one chunk, and how many of them carried each optional group of fields."""
+    """What became of the events of one chunk; ``forgotten`` counts tenants."""
 
     applied: int = 0
     late: int = 0
     repeated: int = 0
     rejected: int = 0
+    forgotten: int = 0
     newest_event_ms: int = 0
 
     def add(self, other: "Tally") -> None:
@@ -49,6 +50,7 @@ class Tally(Struct):
         self.late += other.late
         self.repeated += other.repeated
         self.rejected += other.rejected
+        self.forgotten += other.forgotten
         self.newest_event_ms = max(self.newest_event_ms, other.newest_event_ms)
 
 

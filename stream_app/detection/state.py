@@ -17,8 +17,9 @@ from stream_app.detection.windows import Windows
 #: First byte of every encoded state. It stands for this layout, the features' order, scorer version 1 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
 STATE_VERSION = 2
-#: What stands before a tenant's msgpack: version, and the minute it is due, read at recovery without decoding the rest.
-_TENANT_HEAD = Layout(">BI")
+#: What stands before a tenant's msgpack, to be read without decoding the rest: version, the minute it is due, and the
+#: last minute that was closed.
+_TENANT_HEAD = Layout(">BII")
 #: Up to here a sketch's compact form lists its members; above, that form changes when it is read and written again.
 _LARGEST_LIST_BYTES = 36
 #: Key of the partition's own state in the mapping; no tenant id holds a NUL.
@@ -75,14 +76,14 @@ def _sketch_bytes(sketch: hll_sketch) -> bytes:
 
 def _to_plain(value: Any) -> Any:
     if isinstance(value, Baseline):
-        return value.to_tuple()
+        return [int(number) if number.is_integer() else number for number in value.to_tuple()]
     if isinstance(value, hll_sketch):
         return _sketch_bytes(value)
     raise NotImplementedError(type(value))
 
 
 _READERS: dict[type, Callable[[Any], Any]] = {
-    Baseline: lambda plain: Baseline(*plain),
+    Baseline: lambda plain: Baseline(*map(float, plain)),
     hll_sketch: hll_sketch.deserialize,
 }
 
@@ -105,7 +106,7 @@ def encode_partition(state: PartitionState) -> bytes:
 
 def encode_tenant(state: TenantState, due: int) -> bytes:
     """Bytes of a tenant's state, with the minute it is due in front; the same state gives the same bytes."""
-    return _TENANT_HEAD.pack(STATE_VERSION, due) + _encoder.encode(state)
+    return _TENANT_HEAD.pack(STATE_VERSION, due, state.windows.closed_minute) + _encoder.encode(state)
 
 
 def due_minute(encoded: bytes) -> int:
@@ -114,6 +115,12 @@ def due_minute(encoded: bytes) -> int:
         raise _wrong_version(encoded)
     due: int = _TENANT_HEAD.unpack_from(encoded)[1]
     return due
+
+
+def closed_minute(encoded: bytes) -> int:
+    """The last minute of a tenant that was closed, without decoding the rest."""
+    closed: int = _TENANT_HEAD.unpack_from(encoded)[2]
+    return closed
 
 
 def decode_tenant(encoded: bytes) -> TenantState:

@@ -1,148 +1,32 @@
-"""Tenants in memory: live ones as objects, the others as encoded bytes, and when each is due."""
+"""The tenants of a partition: live ones as objects, the others as encoded bytes, and when each is due."""
 
 from collections.abc import Iterator, MutableMapping
 from itertools import islice
-from zlib import crc32
 
-from stream_app.detection.events import Event
-from stream_app.detection.features import Counter
+from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.schedules import NEVER, Schedule
-from stream_app.detection.state import PARTITION_KEY, TenantState, decode_tenant, due_minute, encode_tenant
-from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Minute, Pane, block_end
+from stream_app.detection.state import (
+    PARTITION_KEY,
+    TenantState,
+    closed_minute,
+    decode_tenant,
+    due_minute,
+    encode_tenant,
+)
 
-#: The rate limiter's and the gateway's refusals: demand, but neither load nor evidence.
-DENIED_STATUS = frozenset({403, 429})
-
-
-class Tenant:
-    """One live tenant: its state, and what is derived from it to make the next event cheap.
-
-    ``room`` is how much each counter (``features.Counter``) may still grow before it must be judged, nothing at first;
-    it holds for events before ``holds_until_ms``, and ``has_levels`` when it rests on baselines and not on floors
-    alone. ``due`` is the earliest minute to close, ``is_changed`` whether the next snapshot will have the tenant.
-    """
-
-    __slots__ = (
-        *("account", "due", "has_levels", "holds_until_ms", "is_changed", "minute", "pane", "pane_index", "room"),
-        "state",
-    )
-
-    def __init__(self, state: TenantState) -> None:
-        self.state = state
-        self.room = [0.0] * len(Counter)
-        self.holds_until_ms = 0
-        self.has_levels = False
-        self.is_changed = False
-        self.pane_index = -1
-        self.pane: Pane | None = None
-        self.minute: Minute | None = None
-        self.account = ""
-        self.due = self.next_due()
-
-    def open_pane(self, index: int, offset: int, time_ms: int, event_id: str) -> Pane:
-        """Make a pane, and its minute, the current one."""
-        windows = self.state.windows
-        pane = windows.panes.get(index)
-        if pane is None:
-            pane = windows.panes[index] = Pane(offset, offset, time_ms, time_ms, event_id)
-        minute = windows.minutes.get(index // PANES)
-        if minute is None:
-            minute = windows.minutes[index // PANES] = Minute()
-        self.pane_index, self.pane, self.minute, self.account = index, pane, minute, ""
-        self.due = min(self.due, index // PANES)
-        return pane
-
-    def count(self, event: Event, pane: Pane, time_ms: int, offset: int) -> bool:
-        """Count an event in its pane; false when the pane has seen this id before."""
-        ids = pane.ids
-        fingerprint = crc32(event.id.encode())
-        if fingerprint in ids:
-            return False
-        ids[fingerprint] = None
-        if len(ids) > MAX_PANE_IDS:
-            del ids[next(iter(ids))]
-        pane.last_offset = offset
-        if time_ms > pane.last_ms:
-            pane.last_ms = time_ms
-        elif time_ms < pane.first_ms:
-            pane.first_ms = time_ms
-        if self._add(event, pane):
-            if event.account_id != self.account:
-                self.account = event.account_id
-                self.minute.add_account(event.account_id)  # type: ignore[union-attr]
-            self.minute.add_model(event.model)  # type: ignore[union-attr]
-        return True
-
-    def count_late(self, event: Event, minute: int, closed: int) -> None:
-        """Count an event whose minute is closed: in the longer windows, if they still reach it.
-
-        ``closed`` is the last minute that the watermark has closed; from now on it is the tenant's, too.
-        """
-        windows = self.state.windows
-        windows.closed_minute = max(windows.closed_minute, closed)
-        if minute > windows.closed_minute - LONG_MINUTES:
-            part = windows.minutes.setdefault(minute, Minute())
-            if self._add(event, part):
-                part.add_account(event.account_id)
-                part.add_model(event.model)
-        self.due = self.next_due()
-
-    def _add(self, event: Event, part: Pane | Minute) -> bool:
-        status = event.status_code
-        if status in DENIED_STATUS:
-            part.denied += 1
-            return False
-        room = self.room
-        part.requests += 1
-        room[0] -= 1
-        part.input_tokens += event.input_tokens
-        room[1] -= event.input_tokens
-        part.output_tokens += event.output_tokens
-        room[2] -= event.output_tokens
-        if status >= 400:
-            part.errors += 1
-            room[3] -= 1
-        return True
-
-    def next_due(self) -> int:
-        """The earliest minute whose close would change anything; very large when none would."""
-        state, windows = self.state, self.state.windows
-        closed = windows.closed_minute
-        due = NEVER
-        for index in windows.panes:
-            minute = index // PANES
-            due = min(due, minute if minute > closed else block_end(closed + 1))
-        for minute in windows.minutes:
-            if block_end(minute) > closed:
-                due = min(due, block_end(minute))
-        if standing := state.standing:
-            due = min(due, max(closed + 1, _minute_ending_by(standing.wakes_ms)))
-        for override in state.overrides.values():
-            due = min(due, max(closed + 1, _minute_ending_by(override.forget_ms)))
-        return due
-
-    def forget_room(self) -> None:
-        """Baselines, policy or standing have changed: judge at the next event."""
-        self.room = [0.0] * len(Counter)
-        self.holds_until_ms = 0
-
-    def forget_pane(self) -> None:
-        """Panes were dropped: look the next event's pane up."""
-        self.pane_index = -1
-        self.pane = self.minute = None
-
-
-def _minute_ending_by(time_ms: int) -> int:
-    return -(-time_ms // MINUTE_MS) - 1
+#: Above this many live tenants the quiet ones sleep in mid-window: some 50 MB of objects, whatever the flood.
+MAX_LIVE = 20_000
+#: Idle for so long in event time, to the day, a tenant begins anew.
+IDLE_DAYS, _DAY_MINUTES = 30, 1440
 
 
 class Tenants:
     """The tenants of one partition over a mapping of encoded states.
 
     ``live`` are those with panes or changed since the last snapshot; the rest stay bytes. ``schedule`` says when each
-    is due. A snapshot is the state of all
-    tenants at the moment it is begun; it is encoded bit by bit while events go on, a tenant that is woken meanwhile
-    being encoded first.
+    is due. Who has been idle too long, and is on no rung and under no override, is as if it had never been;
+    ``forgotten`` counts these. A snapshot is the state of all tenants at the moment it is begun; it is encoded bit by
+    bit while events go on, a tenant that is woken meanwhile being encoded first.
     """
 
     def __init__(self, encoded: MutableMapping[str, bytes]) -> None:
@@ -150,7 +34,11 @@ class Tenants:
         self.live: dict[str, Tenant] = {}
         self._changed: dict[str, None] = {}
         self._to_encode: dict[str, None] = {}
-        self._snapshot: dict[str, bytes] = {}
+        self._snapshot: dict[str, bytes | None] = {}
+        self._is_crowded = False
+        self._forgotten_minute = 0
+        self.forgotten = 0
+        self._to_sweep: list[str] = []
         self.schedule = Schedule()
         for tenant_id, state in encoded.items():
             if tenant_id != PARTITION_KEY:
@@ -164,7 +52,12 @@ class Tenants:
         tenant = self.live.get(tenant_id)
         if tenant is None:
             encoded = self._encoded.get(tenant_id)
-            tenant = self.live[tenant_id] = Tenant(TenantState() if encoded is None else decode_tenant(encoded))
+            if encoded is not None and self._is_forgotten(encoded):
+                self.forgotten += 1
+                encoded = None
+            tenant = self.live[tenant_id] = Tenant(
+                tenant_id, TenantState() if encoded is None else decode_tenant(encoded)
+            )
         tenant.is_changed = True
         return tenant
 
@@ -175,21 +68,55 @@ class Tenants:
             if (due_minute(self._encoded[tenant_id]) if tenant is None else tenant.due) <= minute:
                 yield tenant_id
 
+    def forget_idle(self, closed: int) -> None:
+        """Once a day: who has been idle for ``IDLE_DAYS`` is forgotten; ``sweep`` frees what they take."""
+        minute = (closed // _DAY_MINUTES - IDLE_DAYS) * _DAY_MINUTES
+        if minute > self._forgotten_minute:
+            self._forgotten_minute = minute
+            self._to_sweep = list(self._encoded)
+
+    @property
+    def has_to_sweep(self) -> bool:
+        """Whether ``sweep`` has something to look at."""
+        return bool(self._to_sweep)
+
+    def sweep(self, most: int) -> None:
+        """Look at that many sleeping tenants and drop the forgotten ones."""
+        for tenant_id in self._to_sweep[-most:]:
+            encoded = self._encoded.get(tenant_id)
+            if encoded is None or tenant_id in self.live or tenant_id == PARTITION_KEY:
+                continue
+            if self._is_forgotten(encoded):
+                del self._encoded[tenant_id]
+                self._changed[tenant_id] = None
+                self.forgotten += 1
+        del self._to_sweep[-most:]
+
+    def _is_forgotten(self, encoded: bytes) -> bool:
+        return closed_minute(encoded) < self._forgotten_minute and due_minute(encoded) == NEVER
+
     def begin_snapshot(self) -> None:
         """Fix what the next snapshot holds: every tenant changed since the last one was begun.
 
         A snapshot that has not been encoded to its end becomes part of the new one.
         """
         for tenant_id in self._changed:
-            self.live[tenant_id].is_changed = False
+            if tenant_id in self.live:
+                self.live[tenant_id].is_changed = False
         self._to_encode |= self._changed
         self._changed = {}
+        self._is_crowded = len(self.live) > MAX_LIVE
 
-    def encode_some(self, most: int) -> dict[str, bytes] | None:
-        """Encode that many tenants of the snapshot; the whole of it once none is left, before that ``None``."""
+    def encode_some(self, most: int) -> dict[str, bytes | None] | None:
+        """Encode that many tenants of the snapshot; the whole of it once none is left, before that ``None``.
+
+        A dropped tenant's state is ``None``. Tenants without panes go to sleep, and, when very many are live, all that
+        had no event meanwhile.
+        """
         for tenant_id in list(islice(self._to_encode, most)):
             self._encode(tenant_id)
-            if tenant_id not in self._changed and not self.live[tenant_id].state.windows.panes:
+            tenant = self.live.get(tenant_id)
+            if tenant and not tenant.is_changed and (self._is_crowded or not tenant.state.windows.panes):
                 del self.live[tenant_id]
         if self._to_encode:
             return None
@@ -198,6 +125,8 @@ class Tenants:
 
     def _encode(self, tenant_id: str) -> None:
         del self._to_encode[tenant_id]
-        tenant = self.live[tenant_id]
-        encoded = encode_tenant(tenant.state, tenant.next_due())
-        self._snapshot[tenant_id] = self._encoded[tenant_id] = encoded
+        tenant = self.live.get(tenant_id)
+        if tenant is None:
+            self._snapshot[tenant_id] = None
+        else:
+            self._snapshot[tenant_id] = self._encoded[tenant_id] = encode_tenant(tenant.state, tenant.next_due())

@@ -5,8 +5,10 @@ from itertools import pairwise
 import pytest
 
 from stream_app.detection.decisions import Action, Decision
-from stream_app.detection.effects import ForgetDecision
-from stream_app.detection.tenants import Tenants
+from stream_app.detection.detector import Detector
+from stream_app.detection.effects import Effect, ForgetDecision
+from stream_app.detection.state import PARTITION_KEY
+from stream_app.detection.tenants import MAX_LIVE, Tenants
 from tests.unit.streams import (
     BEGIN_MS,
     EventFields,
@@ -219,3 +221,93 @@ def test_a_policy_without_the_rung_that_a_tenant_stands_on_releases_it() -> None
 def test_no_tombstone_before_its_time() -> None:
     effects = new_detector().handle(records(in_order(noisy(), ordinary(3 * HOUR_S))))
     assert not any(isinstance(effect, ForgetDecision) for effect in effects)
+
+
+DAY_S = 86_400
+
+
+def days_of(tenant: str, days: range) -> list[EventFields]:
+    return [
+        event(day * DAY_S + 3_600 * hour, tenant, id=f"{tenant}-{day}-{hour}") for day in days for hour in range(24)
+    ]
+
+
+def close_days(detector: Detector, encoded: dict[str, bytes], days: range) -> list[Effect]:
+    """A busy neighbour lets the days pass; two more confirm that the clock is right."""
+    clocks = in_order(*(days_of(name, days) for name in ("clock", "clock-2", "clock-3")))
+    position = detector.position
+    effects = detector.handle(records(clocks, position))
+    effects += detector.advance(0)
+    for key, state in detector.take_changes().items():
+        assert (key in encoded) == (state is not None)
+    return effects
+
+
+def test_a_tenant_idle_for_thirty_days_is_dropped_and_begins_anew() -> None:
+    encoded: dict[str, bytes] = {}
+    detector = new_detector(encoded=encoded)
+    detector.handle(records([event(1, "quiet"), event(2, "clock")]))
+    close_days(detector, encoded, range(30))
+    assert "quiet" in encoded
+    assert detector.take_tally().forgotten == 0
+    close_days(detector, encoded, range(30, 33))
+    assert "quiet" not in encoded
+    assert detector.take_tally().forgotten == 1
+    again = detector.handle([record(detector.position, event(33 * DAY_S, "quiet"))])
+    assert again == []
+    assert detector.take_tally().forgotten == 0
+
+
+def test_an_idle_tenant_that_comes_back_before_the_sweep_begins_anew_as_well() -> None:
+    """Whether its state has been freed already must make no difference."""
+    states = []
+    for is_swept in (True, False):
+        encoded: dict[str, bytes] = {}
+        detector = new_detector(encoded=encoded)
+        detector.handle(records([event(1, "quiet"), event(2, "clock")]))
+        close_days(detector, encoded, range(30))
+        clocks = in_order(*(days_of(name, range(30, 33)) for name in ("clock", "clock-2", "clock-3")))
+        detector.handle(records(clocks, detector.position))
+        if is_swept:
+            detector.advance(0)
+        detector.handle([record(detector.position, event(33 * DAY_S, "quiet"))])
+        detector.take_changes()
+        states.append(encoded["quiet"])
+    assert states[0] == states[1]
+
+
+def test_a_tenant_under_an_override_is_not_forgotten() -> None:
+    encoded: dict[str, bytes] = {}
+    detector = new_detector(encoded=encoded)
+    detector.handle(records([event(1, "blocked"), event(2, "clock")]))
+    word = operator_record("override", 0, subject="tenant:blocked", expires_s=40 * DAY_S, body={"action": "block"})
+    instruct(detector, 0, word)
+    close_days(detector, encoded, range(38))
+    assert "blocked" in encoded
+
+
+def test_when_very_many_are_live_a_snapshot_puts_all_to_sleep() -> None:
+    tenants = Tenants({})
+    for number in range(MAX_LIVE + 1):
+        tenants.wake(f"new-{number}").open_pane(1, 0, 0, "id")
+    tenants.begin_snapshot()
+    tenants.encode_some(10)
+    tenants.wake("new-10")
+    tenants.encode_some(1 << 62)
+    assert set(tenants.live) == {"new-10"}
+
+
+def test_a_flood_of_tenants_loses_nothing_by_sleeping() -> None:
+    flood = [event(1 + n / 1_000, f"new-{n}") for n in range(MAX_LIVE + 500)]
+    again = [event(30, f"new-{n}", id=f"again-{n}") for n in range(0, MAX_LIVE, 1_000)]
+    states = []
+    for is_put_to_sleep in (True, False):
+        encoded: dict[str, bytes] = {}
+        detector = new_detector(encoded=encoded)
+        detector.handle(records(flood))
+        if is_put_to_sleep:
+            detector.take_changes()
+        detector.handle(records(again, detector.position))
+        detector.take_changes()
+        states.append({key: state for key, state in encoded.items() if key != PARTITION_KEY})
+    assert states[0] == states[1]

@@ -10,7 +10,6 @@ from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.effects import DeadLetter, EmitDecision, ForgetDecision
 from stream_app.detection.operators import Ignored, Override, Release, SetPolicy, parse_operator
 from stream_app.detection.partitions import partition_of
-from stream_app.detection.state import decode_tenant
 from tests.unit.streams import (
     POLICY_TEXT,
     by_key,

@@ -1,0 +1,137 @@
+"""One live tenant, and how an event is counted in it."""
+
+from zlib import crc32
+
+from stream_app.detection.events import Event
+from stream_app.detection.features import Counter
+from stream_app.detection.schedules import NEVER
+from stream_app.detection.state import (
+    TenantState,
+)
+from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Minute, Pane, block_end
+
+#: The rate limiter's and the gateway's refusals: demand, but neither load nor evidence.
+DENIED_STATUS = frozenset({403, 429})
+
+
+class Tenant:
+    """One live tenant: its state, and what is derived from it to make the next event cheap.
+
+    ``room`` is how much each counter (``features.Counter``) may still grow before it must be judged, nothing at first;
+    it holds for events before ``holds_until_ms``, and ``has_levels`` when it rests on baselines and not on floors
+    alone. ``due`` is the earliest minute to close, ``is_changed`` whether the next snapshot will have the tenant.
+    """
+
+    __slots__ = (
+        *("account", "due", "has_levels", "holds_until_ms", "is_changed", "minute", "pane", "pane_index", "room"),
+        *("state", "tenant_id"),
+    )
+
+    def __init__(self, tenant_id: str, state: TenantState) -> None:
+        self.tenant_id = tenant_id
+        self.state = state
+        self.room = [0.0] * len(Counter)
+        self.holds_until_ms = 0
+        self.has_levels = False
+        self.is_changed = False
+        self.pane_index = -1
+        self.pane: Pane | None = None
+        self.minute: Minute | None = None
+        self.account = ""
+        self.due = self.next_due()
+
+    def open_pane(self, index: int, offset: int, time_ms: int, event_id: str) -> Pane:
+        """Make a pane, and its minute, the current one."""
+        windows = self.state.windows
+        pane = windows.panes.get(index)
+        if pane is None:
+            pane = windows.panes[index] = Pane(offset, offset, time_ms, time_ms, event_id)
+        minute = windows.minutes.get(index // PANES)
+        if minute is None:
+            minute = windows.minutes[index // PANES] = Minute()
+        self.pane_index, self.pane, self.minute, self.account = index, pane, minute, ""
+        self.due = min(self.due, index // PANES)
+        return pane
+
+    def count(self, event: Event, pane: Pane, time_ms: int, offset: int) -> bool:
+        """Count an event in its pane; false when the pane has seen this id before."""
+        ids = pane.ids
+        fingerprint = crc32(event.id.encode())
+        if fingerprint in ids:
+            return False
+        ids[fingerprint] = None
+        if len(ids) > MAX_PANE_IDS:
+            del ids[next(iter(ids))]
+        pane.last_offset = offset
+        if time_ms > pane.last_ms:
+            pane.last_ms = time_ms
+        elif time_ms < pane.first_ms:
+            pane.first_ms = time_ms
+        if self._add(event, pane):
+            if event.account_id != self.account:
+                self.account = event.account_id
+                self.minute.add_account(event.account_id)  # type: ignore[union-attr]
+            self.minute.add_model(event.model)  # type: ignore[union-attr]
+        return True
+
+    def count_late(self, event: Event, minute: int, closed: int) -> None:
+        """Count an event whose minute is closed: in the longer windows, if they still reach it.
+
+        ``closed`` is the last minute that the watermark has closed; from now on it is the tenant's, too.
+        """
+        windows = self.state.windows
+        windows.closed_minute = max(windows.closed_minute, closed)
+        if minute > windows.closed_minute - LONG_MINUTES:
+            part = windows.minutes.setdefault(minute, Minute())
+            if self._add(event, part):
+                part.add_account(event.account_id)
+                part.add_model(event.model)
+        self.due = self.next_due()
+
+    def _add(self, event: Event, part: Pane | Minute) -> bool:
+        status = event.status_code
+        if status in DENIED_STATUS:
+            part.denied += 1
+            return False
+        room = self.room
+        part.requests += 1
+        room[0] -= 1
+        part.input_tokens += event.input_tokens
+        room[1] -= event.input_tokens
+        part.output_tokens += event.output_tokens
+        room[2] -= event.output_tokens
+        if status >= 400:
+            part.errors += 1
+            room[3] -= 1
+        return True
+
+    def next_due(self) -> int:
+        """The earliest minute whose close would change anything; very large when none would."""
+        state, windows = self.state, self.state.windows
+        closed = windows.closed_minute
+        due = NEVER
+        for index in windows.panes:
+            minute = index // PANES
+            due = min(due, minute if minute > closed else block_end(closed + 1))
+        for minute in windows.minutes:
+            if block_end(minute) > closed:
+                due = min(due, block_end(minute))
+        if standing := state.standing:
+            due = min(due, max(closed + 1, _minute_ending_by(standing.wakes_ms)))
+        for override in state.overrides.values():
+            due = min(due, max(closed + 1, _minute_ending_by(override.forget_ms)))
+        return due
+
+    def forget_room(self) -> None:
+        """Baselines, policy or standing have changed: judge at the next event."""
+        self.room = [0.0] * len(Counter)
+        self.holds_until_ms = 0
+
+    def forget_pane(self) -> None:
+        """Panes were dropped: look the next event's pane up."""
+        self.pane_index = -1
+        self.pane = self.minute = None
+
+
+def _minute_ending_by(time_ms: int) -> int:
+    return -(-time_ms // MINUTE_MS) - 1

@@ -15,7 +15,7 @@ from stream_app.adapters.journals import read_journal
 from stream_app.adapters.operator_log import OperatorLog
 from stream_app.adapters.outboxes import Outbox, RecordsOf
 from stream_app.adapters.partitions import OwnedPartition, TakenOver
-from stream_app.adapters.sources import Chunk, Deliver, SourceReader
+from stream_app.adapters.sources import Chunk, Deliver, SourceChangedError, SourceReader
 from stream_app.adapters.transactions import FencedError, PartitionProducer
 from stream_app.detection.detector import Detector
 from stream_app.metrics import Metrics
@@ -91,6 +91,12 @@ class Ownership(Service):
 
     async def take_over(self, actives: set[int], standbys: set[int]) -> None:
         """Own these partitions from now on, recovered and read from where their states are; follow the standbys."""
+        if added := {number for number in actives if number >= self._settings.partitions}:
+            raise SourceChangedError(
+                f"{self._settings.topic(TopicName.REQUESTS)} now has more than {self._settings.partitions} partitions "
+                f"(partition {min(added)} is new), and tenants have moved away from their states: see Restarts in "
+                "docs/operating.md"
+            )
         self._abandoned = Event()
         self._takeover = asyncio.create_task(self._take_over(actives, standbys))
         await asyncio.wait([self._takeover])

@@ -23,8 +23,8 @@ _POLL_S = 0.1
 _LOOK_S = 1.0
 
 
-class SourceTruncatedError(Exception):
-    """The source topic ends before our position: it was recreated, or a broker has lost its end."""
+class SourceChangedError(Exception):
+    """The source topic is not the one that the states belong to: recreated, cut off, or with other partitions."""
 
 
 class Chunk(NamedTuple):
@@ -153,7 +153,7 @@ class SourceReader(Thread):
         begin, end = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
         position = self._next[partition]
         if position > end:
-            raise SourceTruncatedError(
+            raise SourceChangedError(
                 f"{self._topic}/{partition} ends at {end}, before our position {position}: it was recreated "
                 "or cut off. Nothing is guessed: remove the group's state, or start with another topic prefix"
             )

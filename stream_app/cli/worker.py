@@ -10,12 +10,12 @@ import click
 import faust
 
 from stream_app.adapters.broker_watch import CalmClientLog, find_problem
+from stream_app.adapters.sources import SourceChangedError
 from stream_app.adapters.topic_admin import BrokerError, check_topics
 from stream_app.app import calm_garbage_collection, create_app, detectors, effect_records, read_policy
 from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
 from stream_app.settings import Settings, SettingsError, load_settings
-from stream_app.topology import TopicName
 
 _log = logging.getLogger("stream_app.worker")
 
@@ -48,8 +48,8 @@ def worker() -> None:
     member = faust.Worker(app, *services, quiet=True, redirect_stdouts=False, override_logging=False)
     try:
         member.execute_from_commandline()
-    except StateError as error:
-        raise click.ClickException(f"{settings.topic(TopicName.TENANT_STATE)}: {error}") from error
+    except (StateError, SourceChangedError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _log_to_stderr() -> None:

@@ -4,7 +4,7 @@ RUN := $(BIN)/python -m
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck bench kafka lock clean
+.PHONY: help setup demo test lint typecheck faults bench race soak kafka lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,9 +32,20 @@ lint: setup ## Check style
 typecheck: setup ## Check types
 	@$(RUN) mypy
 
-bench: setup ## Run the benchmarks (minutes)
+faults: setup ## Kill, freeze, cut off and starve workers and brokers, in the long form (an hour)
+	@STILLWATCH_FAULTS=long $(RUN) pytest tests/faults
+
+bench: setup ## Run the benchmarks (an hour)
 	@$(RUN) benchmarks.limiter
 	@$(RUN) benchmarks.throughput
+	@$(RUN) benchmarks.checkpoints
+	@$(RUN) benchmarks.operation --out out/operation
+
+race: setup ## Race against Flink, Kafka Streams, Bytewax, Quix and plain Faust (an hour)
+	@$(RUN) benchmarks.race --out out/race
+
+soak: setup ## Mixed load for half an hour: memory, files, lag, exactness
+	@$(RUN) benchmarks.soak --minutes 30
 
 kafka: setup ## Run a real Kafka broker in the foreground (needs Java 17 and Maven)
 	@$(BIN)/python tests/brokers.py

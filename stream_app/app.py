@@ -12,7 +12,7 @@ from mode.types import ServiceT
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from stream_app.adapters.broker_watch import BrokerWatch
-from stream_app.adapters.membership import OwnTables, use_membership
+from stream_app.adapters.membership import OwnTables, committer, use_membership
 from stream_app.adapters.outboxes import RecordsOf
 from stream_app.adapters.ownership import NewDetector, Ownership
 from stream_app.adapters.records import records_of
@@ -85,6 +85,7 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
         records_of=to_records,
         copies=copies,
         metrics=metrics,
+        commit=committer(app, settings.topic(TopicName.REQUESTS)),
         deliver=cast("Deliver", deliveries.put),
         crash=_crash_of(app),
     )

@@ -4,16 +4,19 @@ Stock Faust reads the source itself and drops what arrives while a rebalance end
 takes part in the group and fetches nothing, and its recovery asks the ownership to take partitions over.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar
 
 import faust
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.transport.drivers.aiokafka import Consumer, ConsumerRebalanceListener, Transport
 from mode import Service
+
+_COMMIT_S = 2.0
 
 #: Owned and standby partition numbers of the table.
 TakeOver = Callable[[set[int], set[int]], Awaitable[None]]
@@ -70,6 +73,22 @@ class OwnTables(TableManager):
             recovery.take_over = self.take_over
             self._recovery = recovery
         return self._recovery
+
+
+def committer(app: faust.App, topic: str) -> Callable[[dict[int, int]], Awaitable[bool]]:
+    """Commits source positions as a member of the group; false when the broker does not take them in time."""
+
+    async def commit(offsets: dict[int, int]) -> bool:
+        thread: Any = app.consumer._thread  # type: ignore[attr-defined]
+        positions = {TopicPartition(topic, number): offset for number, offset in offsets.items()}
+        try:
+            async with asyncio.timeout(_COMMIT_S):
+                await thread.call_thread(thread._ensure_consumer().commit, positions)
+        except (KafkaError, IllegalStateError, TimeoutError):
+            return False
+        return True
+
+    return commit
 
 
 def use_membership(app: faust.App, take_over: TakeOver) -> None:

@@ -28,7 +28,8 @@ class Checkpoint(NamedTuple):
 class Outbox:
     """Sends effects at once, and checkpoints together with every effect that is older.
 
-    So no state is ever ahead of its decisions. ``on_error`` is told what ends a transaction for good.
+    So no state is ever ahead of its decisions. ``position`` is the source position of the last checkpoint committed
+    here. ``on_error`` is told what ends a transaction for good.
     """
 
     def __init__(
@@ -36,14 +37,13 @@ class Outbox:
         *,
         records_of: RecordsOf,
         producer: PartitionProducer,
-        group: object,
         threads: Executor,
         metrics: Metrics,
         on_error: Callable[[Exception], None],
     ) -> None:
         self._records_of = records_of
         self._producer = producer
-        self._group = group
+        self.position: int | None = None
         self._threads = threads
         self._metrics = metrics
         self._on_error = on_error
@@ -108,10 +108,9 @@ class Outbox:
         if checkpoint is None:
             await self._in_thread(lambda: self._producer.send(records))
         else:
-            await self._in_thread(
-                lambda: self._producer.checkpoint(records, checkpoint.changes, checkpoint.position, self._group)
-            )
+            await self._in_thread(lambda: self._producer.checkpoint(records, checkpoint.changes))
             self._checkpoint = None
+            self.position = checkpoint.position
             self._metrics.checkpoint_seconds.observe(time.monotonic() - checkpoint.began_s)
         self._count(effects, tally)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -32,6 +32,8 @@ _IDLE_S = 0.05
 _LOOK_S = 1.0
 
 
+#: Commits source positions by partition for the group; whether the broker took them.
+Commit = Callable[[dict[int, int]], Awaitable[bool]]
 NewDetector = Callable[[int, dict[str, bytes]], Detector]
 
 
@@ -52,6 +54,7 @@ class Ownership(Service):
         copies: dict[int, ChangelogCopy],
         metrics: Metrics,
         deliver: Deliver,
+        commit: Commit,
         crash: Callable[[Exception], None],
     ) -> None:
         super().__init__()
@@ -61,10 +64,12 @@ class Ownership(Service):
         self._copies = copies
         self._metrics = metrics
         self._deliver = deliver
+        self._commit = commit
         self._on_crash = crash
         self._threads = ThreadPoolExecutor(max_workers=settings.partitions + 2, thread_name_prefix="partition")
         self._partitions: dict[int, OwnedPartition] = {}
         self._fenced_s: dict[int, float] = {}
+        self._committed: dict[int, int] = {}
         self._takeover: asyncio.Task[None] | None = None
         self._abandoned = Event()
         self.operator_log = OperatorLog(
@@ -126,7 +131,6 @@ class Ownership(Service):
         outbox = Outbox(
             records_of=self._records_of,
             producer=taken.producer,
-            group=self._reader.group_metadata,
             threads=self._threads,
             metrics=self._metrics,
             on_error=on_error,
@@ -176,9 +180,17 @@ class Ownership(Service):
             end = self._reader.ends.get(number, -1)
             if end >= 0:
                 self._metrics.lag.labels(str(number)).set(max(end - partition.position, 0))
+        await self._commit_group(self._partitions)
         for number, since_s in self._fenced_s.items():
             if time.monotonic() - since_s > _FENCED_S:
                 self._on_crash(FencedError(f"partition {number} was fenced, and no rebalance has followed"))
+
+    async def _commit_group(self, partitions: dict[int, OwnedPartition]) -> None:
+        """Tell the group how far the checkpoints are, for those who watch its lag; nothing here depends on it."""
+        offsets = {number: p.checkpointed for number, p in partitions.items() if p.checkpointed is not None}
+        changed = {number: offset for number, offset in offsets.items() if self._committed.get(number) != offset}
+        if changed and await self._commit(changed):
+            self._committed |= changed
 
     async def hand_over(self) -> None:
         """A last checkpoint of every partition before they are taken from this worker or it stops.
@@ -194,7 +206,8 @@ class Ownership(Service):
             self._reader.unassign(number)
             self._metrics.forget_partition(number)
         await asyncio.gather(*(self._leave(partition) for partition in partitions.values()))
-        self._fenced_s = {}
+        await self._commit_group(partitions)
+        self._fenced_s, self._committed = {}, {}
 
     async def _leave(self, partition: OwnedPartition) -> None:
         try:

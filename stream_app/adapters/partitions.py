@@ -76,6 +76,11 @@ class OwnedPartition:
         """Offset of the next source record expected."""
         return self._detector.position
 
+    @property
+    def checkpointed(self) -> int | None:
+        """Source position of the last checkpoint committed since the takeover."""
+        return self._outbox.position
+
     async def apply(self, chunk: Chunk) -> None:
         """Apply a chunk; one that begins too late is read again, and what is older than our position is dropped."""
         async with self._turn:

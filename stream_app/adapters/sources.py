@@ -55,7 +55,6 @@ class SourceReader(Thread):
     def __init__(self, settings: Settings, deliver: Deliver, on_error: Callable[[Exception], None]) -> None:
         super().__init__(name="source-reader", daemon=True)
         self._consumer: Consumer = new_consumer(settings)
-        self.group_metadata: Any = self._consumer.consumer_group_metadata()
         self.ends: dict[int, int] = {}
         self._topic = settings.topic(TopicName.REQUESTS)
         self._deliver = deliver

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_app.adapters.clients import ANSWER_S, AbandonedError, client_config
 from stream_app.adapters.records import OutgoingRecord
@@ -74,21 +74,16 @@ class PartitionProducer:
         """One transaction with these records. Raises ``FencedError`` or ``AbandonedError``."""
         self._transact(lambda: self._produce(records))
 
-    def checkpoint(
-        self, records: Sequence[OutgoingRecord], changes: Mapping[str, bytes | None], position: int, group: Any
-    ) -> None:
-        """One transaction with the records, the changed states and the source position; all of them, or nothing.
+    def checkpoint(self, records: Sequence[OutgoingRecord], changes: Mapping[str, bytes | None]) -> None:
+        """One transaction with the records and the changed states; all of them, or nothing.
 
-        ``group`` is the metadata of a consumer of our group; the position is for those who watch the group's lag.
-        ``changelog_end`` is then the offset behind the last state. Raises ``FencedError`` or ``AbandonedError``.
+        ``changelog_end`` is then the offset behind the last state. Raises ``FencedError`` or ``AbandonedError``. The
+        group's offset is no part of it: once a broker has been restarted, librdkafka may wait for ever to add it.
         """
 
         def produce() -> None:
             self._produce(records)
             self._produce_changes(changes)
-            if not self._settings.embedded:
-                place = TopicPartition(self._settings.topic(TopicName.REQUESTS), self._partition, position)
-                self._call(lambda: self._producer.send_offsets_to_transaction([place], group, ANSWER_S))
 
         self._transact(produce)
 

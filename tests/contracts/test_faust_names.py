@@ -29,6 +29,7 @@ def test_faust_consumer() -> None:
     assert driver.Consumer.RebalanceListener is driver.ConsumerRebalanceListener
     assert inspect.iscoroutinefunction(driver.ConsumerRebalanceListener.on_partitions_assigned)
     assert "_thread" in inspect.getsource(driver.ConsumerRebalanceListener.__init__)
+    assert inspect.iscoroutinefunction(driver.AIOKafkaConsumerThread.call_thread)
     assert isinstance(faust.App.transport, property)
     assert faust.App.transport.fset is not None
     assert "paused" in inspect.getsource(fetcher)

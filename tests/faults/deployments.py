@@ -1,0 +1,98 @@
+"""The deployments of a run of the battery, one after the other, and what came of each fault."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import pytest
+
+from tests.brokers import NoRealBrokerError
+from tests.faults.cases import Setting
+from tests.faults.clusters import Cluster, running_cluster
+from tests.faults.forms import FORM, IS_LONG
+from tests.faults.oracles import Verdict
+from tests.faults.proxies import NoProxyError, running_proxy
+from tests.faults.trials import Takeover, Trial
+
+#: Windows hold ten minutes of event time, and a trial begins with some of the past.
+MAX_AGE_S = 100.0
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    case: str
+    verdict: Verdict
+    takeovers: list[Takeover]
+    took_s: float
+
+
+ROWS: list[Row] = []
+
+
+class Deployments:
+    """One trial at a time; it meets fault after fault while it is exact and young."""
+
+    def __init__(self, folders: Callable[[], Path]) -> None:
+        self._folders = folders
+        self._brokers = ExitStack()
+        self._cluster: Cluster | None = None
+        self._size = 0
+        self._open = ExitStack()
+        self._trial: Trial | None = None
+        self._setting: Setting = "plain"
+        self._began_s = 0.0
+
+    def running(self, setting: Setting) -> Trial:
+        """A deployment with two workers and traffic: the one that is there, or a new one."""
+        is_young = time.monotonic() - self._began_s < MAX_AGE_S and not IS_LONG
+        if self._trial is not None and self._setting == setting and is_young:
+            self._trial.traffic.start()
+            return self._trial
+        trial = self.fresh(setting)
+        trial.start_workers(2)
+        trial.traffic.start()
+        trial.until_shared()
+        return trial
+
+    def fresh(self, setting: Setting = "plain") -> Trial:
+        """A deployment without workers and traffic."""
+        self.discard()
+        try:
+            cluster = self._cluster_of(3 if setting == "replicated" else 1)
+            proxy = self._open.enter_context(running_proxy(cluster)) if setting == "proxied" else None
+        except (NoRealBrokerError, NoProxyError) as error:
+            lack(str(error))
+        prefix, seed = f"faults-{uuid.uuid4().hex[:8]}", len(ROWS)
+        trial = Trial(cluster, prefix, self._folders(), seed=seed, rate=FORM.rate, proxy=proxy)
+        self._trial = self._open.enter_context(trial)
+        self._setting, self._began_s = setting, time.monotonic()
+        return trial
+
+    def discard(self) -> None:
+        """End the deployment: the next fault gets a new one."""
+        self._trial = None
+        self._open.close()
+
+    def close(self) -> None:
+        """End everything."""
+        self.discard()
+        self._brokers.close()
+
+    def _cluster_of(self, size: int) -> Cluster:
+        if self._cluster is None or self._size != size:
+            self._brokers.close()
+            self._cluster = self._brokers.enter_context(running_cluster(size))
+            self._size = size
+        return self._cluster
+
+
+def lack(reason: str) -> NoReturn:
+    """Skip for want of a program; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -115,10 +115,12 @@ class Ownership(Service):
         for number in actives | standbys:
             self._copies.setdefault(number, ChangelogCopy())
         self._standby.follow(standbys - actives)
-        try:
-            await asyncio.gather(*(self._take(number) for number in sorted(actives)))
-        except (AbandonedError, FencedError) as error:
-            _log.info("takeover ended early: %s", error or "another rebalance has begun")
+        outcomes = await asyncio.gather(*(self._take(number) for number in actives), return_exceptions=True)
+        for number, outcome in zip(actives, outcomes, strict=True):
+            if isinstance(outcome, FencedError):
+                self._fenced_s[number] = time.monotonic()
+            elif isinstance(outcome, BaseException) and not isinstance(outcome, AbandonedError):
+                raise outcome
 
     async def _take(self, number: int) -> None:
         loop = asyncio.get_running_loop()
@@ -136,10 +138,8 @@ class Ownership(Service):
             on_error=on_error,
         )
         partition = OwnedPartition(taken, self.operator_log, outbox, self._reader, self._metrics)
-        await partition.instruct()
-        if abandoned.is_set():
-            raise AbandonedError
         self._partitions[number] = partition
+        await partition.instruct()
         self._reader.assign(number, partition.position)
         _log.info("partition %d: taken over at offset %d", number, partition.position)
 
@@ -157,9 +157,8 @@ class Ownership(Service):
     async def apply(self, chunks: list[Chunk]) -> None:
         """Apply chunks, except those of partitions that are no longer ours."""
         for chunk in chunks:
-            partition = self._partitions.get(chunk.partition)
-            if partition is not None:
-                await partition.apply(chunk)
+            if partition := self._partitions.get(chunk.partition):
+                await self._unless_fenced(chunk.partition, partition.apply(chunk))
 
     @Service.task
     async def _tend(self) -> None:
@@ -219,8 +218,14 @@ class Ownership(Service):
             self._copies.pop(partition.number, None)
 
     async def _on_operator_record(self) -> None:
-        for partition in list(self._partitions.values()):
-            await partition.instruct()
+        for number, partition in list(self._partitions.items()):
+            await self._unless_fenced(number, partition.instruct())
+
+    async def _unless_fenced(self, number: int, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except (AbandonedError, FencedError) as error:
+            self._on_error(number, error)
 
     def _on_error(self, number: int, error: Exception) -> None:
         if not isinstance(error, AbandonedError | FencedError):

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_app.adapters.clients import ANSWER_S, new_consumer
 from stream_app.detection.detector import Record
@@ -149,8 +149,12 @@ class SourceReader(Thread):
             _log.debug("partition %d: %s", partition, error)
             return []
         place = TopicPartition(self._topic, partition)
-        begin, end = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
         position = self._next[partition]
+        try:
+            begin, end = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+        except KafkaException:
+            self.assign(partition, position)
+            return []
         if position > end:
             raise SourceChangedError(
                 f"{self._topic}/{partition} ends at {end}, before our position {position}: it was recreated "

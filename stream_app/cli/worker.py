@@ -58,7 +58,8 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[terminal])
     for chatty in ("faust", "mode", "kafka"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    for service in ("broker_watch", "membership", "operator_log", "web"):  # mode logs that each is starting and stopping
+    # mode logs that each of these is starting and stopping
+    for service in ("broker_watch", "membership", "operator_log", "web"):
         logging.getLogger(f"stream_app.adapters.{service}").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     terminal.addFilter(CalmClientLog())

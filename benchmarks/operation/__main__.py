@@ -118,7 +118,7 @@ def _run(name: str, bench: Bench, console: Console, write: Write) -> bool:
             said = " · ".join(f"{key} {value}" for key, value in line.items() if key != "kind")
             console.print(said, highlight=False, soft_wrap=True)
     except (RuntimeError, TimeoutError) as error:
-        write({"kind": "failed", "name": name, "problem": str(error)[:600]})
+        write({"kind": "failed", "name": name, "problem": str(error)[-600:]})
         console.print(f"{name} failed: {error}", markup=False)
         return False
     return True

@@ -94,14 +94,14 @@ def read(folders: Iterable[Path]) -> tuple[Line, dict[str, list[Line]]]:
             line = msgspec.json.decode(text)
             if line["kind"] == "machine":
                 machine = line
-            elif line["kind"] == "measurement":
+            else:
                 own.setdefault(line["name"], []).append(line)
         found |= own
     return machine, found
 
 
 def medians(lines: Sequence[Line]) -> list[Line]:
-    """One line per case; of repetitions, the median of every number."""
+    """One line per case; of repetitions, the median of every number and the largest load average."""
     cases: dict[str, list[Line]] = {}
     for line in lines:
         cases.setdefault(line["case"], []).append(line)
@@ -111,6 +111,8 @@ def medians(lines: Sequence[Line]) -> list[Line]:
 def _merged(lines: Sequence[Line]) -> Line:
     def middle(key: str) -> Any:
         values = [line[key] for line in lines]
+        if key == "load_average":
+            return max(values)
         return median(values) if isinstance(values[0], int | float) else values[0]
 
     merged = {key: middle(key) for key in lines[0]}
@@ -152,22 +154,27 @@ def write(machine: Line, found: Mapping[str, Sequence[Line]]) -> None:
     for name, section in SECTIONS.items():
         if name not in found:
             continue
-        lines = medians(found[name])
+        lines = medians([line for line in found[name] if line["kind"] == "measurement"])
         said += ["", f"## {section.title}", "", section.text, ""]
         if section.charted is not None:
             title = f"{section.title}: {section.charted.replace('_', ' ')}"
             (RESULTS / f"operation-{name}.svg").write_text(chart(title, lines, section.charted))
             said += [f"![{title}](operation-{name}.svg)", ""]
         said.append(table(lines))
+        said += [f"\nIt ended early: {_last_line(line)}" for line in found[name] if line["kind"] == "failed"]
     said += ["", *_circumstances(machine), ""]
     (RESULTS / "operation.md").write_text("\n".join(said))
+
+
+def _last_line(failed: Line) -> str:
+    return str(failed["problem"]).strip().splitlines()[-1]
 
 
 def _circumstances(machine: Line) -> list[str]:
     return [
         "The ratio to the floor is to fetching (librdkafka) and decoding alone, one event of job J1 a record, measured "
-        "just before. CPU time is that of the worker processes. Medians where there are repetitions; others used the "
-        "machine at the same time where the load average is above 3.",
+        "just before. CPU time is that of the worker processes. Repetitions: medians, with the largest load average. "
+        "Where it is above 3, others used the machine at the same time.",
         "",
         f"Measured {machine['at']} on {machine['cores']} cores ({machine['processor']}), one for the broker and the "
         f"traffic and one for the worker; Python {machine['python']}, {machine['java']}, librdkafka "

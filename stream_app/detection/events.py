@@ -18,7 +18,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_STRING_CHARS)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[datetime, Meta(tz=True)]
-Simhash = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+#: Sixteen digits; that they are hexadecimal is checked below: a pattern here takes as long as all the rest of an event.
+Simhash = Annotated[str, Meta(min_length=16, max_length=16)]
+_HEX, _NO_HEX = "0123456789abcdef", "Expected hexadecimal digits in lower case as simhash"
 Templates = Annotated[list[Text], Meta(max_length=MAX_TEMPLATES)]
 Score = Annotated[float, Meta(ge=0, le=1)]
 
@@ -54,6 +56,11 @@ class Exchange(Struct, frozen=True, gc=False):
     simhash: Simhash | UnsetType = UNSET
     templates: Templates | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        """Refuse a simhash that is none."""
+        if self.simhash is not UNSET and self.simhash.strip(_HEX):
+            raise ValueError(_NO_HEX)
+
 
 class Prompt(Struct, frozen=True, gc=False):
     """Keyed sketches of the prompt, made at the edge by ``stillwatch sketch``; never its text."""
@@ -66,6 +73,12 @@ class Prompt(Struct, frozen=True, gc=False):
     topic: Text | UnsetType = UNSET
     chars: Tokens | UnsetType = UNSET
     exchange: Exchange | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse a simhash that is none."""
+        simhash, body = self.simhash, self.body_simhash
+        if (simhash is not UNSET and simhash.strip(_HEX)) or (body is not UNSET and body.strip(_HEX)):
+            raise ValueError(_NO_HEX)
 
 
 class Event(Struct, frozen=True, gc=False):

@@ -119,7 +119,9 @@ def _from_type(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901, PLR
             optional = {field.name: _from_type(field.type) for field in fields if not field.required}
             return st.fixed_dictionaries(required, optional=optional).map(lambda values: struct(**values))
         case inspect.StrType(pattern=pattern) if pattern is not None:
-            return _simhashes() if "0-9a-f" in pattern else rfc3339_times(("Z", "+00:00")).map(str.upper)
+            return rfc3339_times(("Z", "+00:00")).map(str.upper)
+        case inspect.StrType(min_length=16, max_length=16):
+            return _simhashes()
         case inspect.StrType(min_length=shortest, max_length=longest):
             # A NUL is refused in some fields only, a rule that is not in the types.
             return st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=shortest or 0, max_size=longest)

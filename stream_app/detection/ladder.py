@@ -33,7 +33,7 @@ class Move(StrEnum):
     RELEASE = "release"
 
 
-class Standing(Struct, array_like=True):
+class Standing(Struct, array_like=True, gc=False):
     """Where one subject stands. Times are milliseconds of event time.
 
     ``over_ms`` is when the rung's leave score was last reached, ``since_ms`` when the subject last left allow,

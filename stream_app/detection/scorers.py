@@ -53,33 +53,33 @@ def t_quantile(score: float) -> float:
     return -float(stdtrit(DEGREES_OF_FREEDOM, 1.0 - score))
 
 
-class Baseline:
+class Baseline(Struct, array_like=True, gc=False):
     """What one feature of one tenant usually is: mean and variance of log1p(value) with exponential forgetting.
 
-    Until ``memory`` windows are known, all weigh the same; then old ones fade by 1 - 1/memory a window. Three floats
-    when encoded; ``learn_one`` takes about a microsecond, ``expect`` two.
+    Weight in windows, mean, and sum of squared deviations. Until ``memory`` windows are known, all weigh the same; then
+    old ones fade by 1 - 1/memory a window. River's object exists only while it learns: a hundred thousand tenants have
+    a million baselines. ``learn_one`` and ``expect`` take about two microseconds.
     """
 
-    __slots__ = ("_var",)
-
-    def __init__(self, weight: float = 0.0, mean: float = 0.0, squares: float = 0.0) -> None:
-        self._var = Var(ddof=0)
-        self._var.mean.n = weight
-        self._var.mean._mean = mean
-        self._var._S = squares
+    weight: int | float = 0
+    mean: int | float = 0
+    squares: int | float = 0
 
     def learn_one(self, value: float, memory: float) -> None:
         """Learn one closed window; ``memory`` is in windows of this feature."""
-        var = self._var
-        if var.mean.n >= memory:
-            keep = (memory - 1.0) / var.mean.n
-            var.mean.n *= keep
-            var._S *= keep
+        weight, squares = float(self.weight), float(self.squares)
+        if weight >= memory:
+            keep = (memory - 1.0) / weight
+            weight *= keep
+            squares *= keep
+        var = Var(ddof=0)
+        var.mean.n, var.mean._mean, var._S = weight, float(self.mean), squares
         var.update(log1p(value))
+        self.weight, self.mean, self.squares = _short(var.mean.n), _short(var.mean._mean), _short(var._S)
 
     def expect(self, prior: Prior) -> Expectation:
         """Predict the next window: posterior of a normal-inverse-gamma prior (Murphy 2007, eq. 86-89)."""
-        n, mean, squares = self.to_tuple()
+        n, mean, squares = self.weight, self.mean, self.squares
         prior_mean = log1p(prior.median)
         level_weight = LEVEL_WEIGHT + n
         surprise = (mean - prior_mean) ** 2 * LEVEL_WEIGHT * n / level_weight
@@ -89,6 +89,7 @@ class Baseline:
             sd=max(sqrt(variance * (1.0 + 1.0 / level_weight)), MIN_LOG_SD),
         )
 
-    def to_tuple(self) -> tuple[float, float, float]:
-        """Weight in windows, mean, and sum of squared deviations: the whole state, as ``__init__`` takes it."""
-        return float(self._var.mean.n), float(self._var.mean._mean), float(self._var._S)
+
+def _short(number: float) -> int | float:
+    """The same number in fewer encoded bytes, where it is whole."""
+    return int(number) if number.is_integer() else number

@@ -1,6 +1,5 @@
 """State of one partition and of one tenant, and their bytes in the changelog."""
 
-from collections.abc import Callable
 from struct import Struct as Layout
 from typing import Any, TypeVar
 
@@ -30,7 +29,7 @@ class StateError(Exception):
     """The state is another version's or damaged: start that version, or reset the changelog; nothing is guessed."""
 
 
-class Override(Struct, array_like=True):
+class Override(Struct, array_like=True, gc=False):
     """An operator's word: it mutes the scores until ``expires_ms``, and its key is dropped at ``forget_ms``."""
 
     record_id: str
@@ -40,8 +39,8 @@ class Override(Struct, array_like=True):
     decision_id: str
 
 
-class TenantState(Struct, array_like=True):
-    """Everything remembered of one tenant.
+class TenantState(Struct, array_like=True, gc=False):
+    """Everything remembered of one tenant; like all its parts a tree, in which there are no cycles to look for.
 
     ``last_offset`` is the source offset of the newest record with an event of the tenant.
     ``baselines`` has one entry per feature, ``None`` until something was learned; ``models`` is the usual model mix
@@ -75,21 +74,13 @@ def _sketch_bytes(sketch: hll_sketch) -> bytes:
 
 
 def _to_plain(value: Any) -> Any:
-    if isinstance(value, Baseline):
-        return [int(number) if number.is_integer() else number for number in value.to_tuple()]
     if isinstance(value, hll_sketch):
         return _sketch_bytes(value)
     raise NotImplementedError(type(value))
 
 
-_READERS: dict[type, Callable[[Any], Any]] = {
-    Baseline: lambda plain: Baseline(*map(float, plain)),
-    hll_sketch: hll_sketch.deserialize,
-}
-
-
-def _from_plain(kind: type, plain: Any) -> Any:
-    return _READERS[kind](plain)
+def _from_plain(_: type, plain: Any) -> Any:
+    return hll_sketch.deserialize(plain)
 
 
 State = TypeVar("State")

@@ -29,7 +29,7 @@ _HLL_LOG2_SIZE = 8
 Totals = tuple[int, int, int, int, int]
 
 
-class Pane(Struct, array_like=True):
+class Pane(Struct, array_like=True, gc=False):
     """Sums of ten seconds. ``ids`` holds CRC-32 of the newest ids; offsets and times span what was counted."""
 
     first_offset: int
@@ -45,7 +45,7 @@ class Pane(Struct, array_like=True):
     ids: dict[int, None] = field(default_factory=dict)
 
 
-class Minute(Struct, array_like=True):
+class Minute(Struct, array_like=True, gc=False):
     """What is kept of a minute: sums once it is closed, distinct accounts and model counts as they come."""
 
     requests: int = 0
@@ -70,7 +70,7 @@ class Minute(Struct, array_like=True):
         models[model] = models.get(model, 0) + 1
 
 
-class Windows(Struct, array_like=True):
+class Windows(Struct, array_like=True, gc=False):
     """A tenant's panes and minutes by index since 1970; at most some 70 panes and twenty minutes."""
 
     panes: dict[int, Pane] = field(default_factory=dict)

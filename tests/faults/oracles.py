@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
+from datasketches import hll_sketch
 
 from stream_app.detection.detector import Detector
 from stream_app.detection.detector import Record as SourceRecord
@@ -202,9 +203,9 @@ def _differ(should: bytes | None, found: bytes | None) -> bool:
     return bool(msgspec.to_builtins(one, enc_hook=_plain) != msgspec.to_builtins(other, enc_hook=_plain))
 
 
-def _plain(value: object) -> object:
-    serialize = getattr(value, "serialize_updatable", None) or getattr(value, "to_tuple")  # noqa: B009
-    return serialize()
+def _plain(sketch: hll_sketch) -> bytes:
+    plain: bytes = sketch.serialize_updatable()
+    return plain
 
 
 def _count_differences(should: bytes | None, found: bytes | None) -> tuple[int, int]:

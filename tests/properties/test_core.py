@@ -170,8 +170,7 @@ def closed_facts(encoded: bytes) -> list[object]:
         if index <= state.windows.closed_minute
     }
     closed = state.windows.closed_minute
-    baselines = [baseline and baseline.to_tuple() for baseline in state.baselines]
-    return [closed, minutes, state.windows.distinct_accounts(closed), baselines, state.models]
+    return [closed, minutes, state.windows.distinct_accounts(closed), state.baselines, state.models]
 
 
 @given(seed=seeds)

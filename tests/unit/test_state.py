@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from stream_app.detection.decisions import Action
 from stream_app.detection.ladder import Standing
@@ -51,7 +52,7 @@ def test_a_state_comes_back_as_it_was(accounts: int) -> None:
     assert again.windows.distinct_accounts(29_000_000) == state.windows.distinct_accounts(29_000_000)
     baseline = again.baselines[1]
     assert baseline is not None
-    assert baseline.to_tuple() == (3.0, 0.1, 1 / 3)
+    assert astuple(baseline) == (3.0, 0.1, 1 / 3)
 
 
 def test_a_partitions_state_comes_back_as_it_was() -> None:

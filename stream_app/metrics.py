@@ -34,6 +34,9 @@ class Metrics:
             ["partition"],
             registry=registry,
         )
+        self._withheld = Counter(
+            "stillwatch_withheld_denials", "Denials that the harm budget turned into observing", registry=registry
+        )
         self._late = Counter(
             "stillwatch_late_events", "Events applied although behind the watermark", registry=registry
         )
@@ -81,6 +84,7 @@ class Metrics:
             self._events.labels(outcome).inc(getattr(tally, outcome))
         self._late.inc(tally.late)
         self._forgotten.inc(tally.forgotten)
+        self._withheld.inc(tally.withheld)
         if tally.newest_event_ms:
             self._newest.set(tally.newest_event_ms / 1000)
 

@@ -16,7 +16,18 @@ from stream_app.app import DEFAULT_POLICY
 from stream_app.cli import main
 from stream_app.detection.decode import RejectReason
 from stream_app.detection.features import FEATURES, Feature
-from stream_app.detection.policy import FeatureRule, Policy, RungRule, load_policy
+from stream_app.detection.policy import Policy, load_policy
+from stream_app.detection.rules import (
+    AllowEntry,
+    FeatureRule,
+    HarmBudget,
+    HarmBudgets,
+    PolicyOverride,
+    RungRule,
+    Together,
+    Watched,
+    WatchEntry,
+)
 from stream_app.limiter.decisions_table import DecisionsTable
 from stream_app.limiter.metrics import LimiterMetrics
 from stream_app.metrics import Metrics
@@ -128,7 +139,21 @@ def test_every_feature_is_documented_with_its_rule(feature: Feature) -> None:
     assert rows("detection")[feature.code] == expected
 
 
-@pytest.mark.parametrize("model", [Policy, RungRule, FeatureRule], ids=lambda model: model.__name__)
+POLICY_PARTS = (
+    Policy,
+    RungRule,
+    FeatureRule,
+    PolicyOverride,
+    AllowEntry,
+    WatchEntry,
+    Watched,
+    HarmBudgets,
+    HarmBudget,
+    Together,
+)
+
+
+@pytest.mark.parametrize("model", POLICY_PARTS, ids=lambda model: model.__name__)
 def test_every_policy_key_is_documented(model: type[BaseModel]) -> None:
     assert model.model_fields.keys() <= rows("policy").keys()
 
@@ -140,8 +165,9 @@ def test_the_rungs_of_the_default_policy_are_those_documented() -> None:
 
 
 def test_the_policy_shown_is_one() -> None:
-    (shown,) = [match[2] for match in FENCE.finditer(text_of("policy")) if match[1] == "yaml"]
-    load_policy(shown, "docs/policy.md")
+    whole, *parts = [match[2] for match in FENCE.finditer(text_of("policy")) if match[1] == "yaml"]
+    assert parts
+    load_policy("\n".join([whole, *parts]), "docs/policy.md")
 
 
 @pytest.mark.parametrize("name", [*RejectReason, *TopicName], ids=str)

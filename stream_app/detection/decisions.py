@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import quote, unquote
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -91,6 +91,22 @@ class ModelRef(Struct, frozen=True):
     version: Word
 
 
+class Budget(Struct, frozen=True, omit_defaults=True):
+    """The harm budget in force: denials allowed and used in the hour; ``withheld`` is the rung it kept back."""
+
+    allowed: Count
+    used: Count
+    withheld: Word | UnsetType = UNSET
+
+
+class Listing(Struct, frozen=True):
+    """The entry of a list that bore on the decision: the list's name, what it says of the subject, and its end."""
+
+    list: Word
+    reason: Word
+    until: UtcTime
+
+
 class Decision(Struct, frozen=True, omit_defaults=True):
     """One record of the control topic, keyed ``scope:subject``.
 
@@ -118,11 +134,37 @@ class Decision(Struct, frozen=True, omit_defaults=True):
     model: ModelRef | UnsetType = UNSET
     supersedes: str | UnsetType = UNSET
     runbook_url: str | UnsetType = UNSET
+    harm_budget: Budget | UnsetType = UNSET
+    listed: Listing | UnsetType = UNSET
 
     @property
     def key(self) -> str:
         """The record's Kafka key."""
         return f"{self.scope}:{self.subject}"
+
+
+class Subject(NamedTuple):
+    """Whom a decision is about: a tenant, or one account in it."""
+
+    tenant_id: str
+    account_id: str | None = None
+
+    @property
+    def scope(self) -> str:
+        """Kind of subject."""
+        return "tenant" if self.account_id is None else "account"
+
+    @property
+    def text(self) -> str:
+        """Percent-encoded, as in decisions."""
+        if self.account_id is None:
+            return tenant_subject(self.tenant_id)
+        return account_subject(self.tenant_id, self.account_id)
+
+    @property
+    def key(self) -> str:
+        """Key on the control topic."""
+        return f"{self.scope}:{self.text}"
 
 
 def tenant_subject(tenant_id: str) -> str:

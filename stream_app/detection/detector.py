@@ -4,20 +4,21 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from stream_app.detection.closings import close_minutes
-from stream_app.detection.decisions import Action, Decision
+from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, decode_record, owner_of
 from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, Tally
 from stream_app.detection.events import Event
 from stream_app.detection.explanations import Cause
-from stream_app.detection.judgement import room, rung_reached, score_values, sum_values
-from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.live_tenants import DENIED_STATUS, Tenant
-from stream_app.detection.operators import Ignored, Instruction, Override, Release, SetPolicy
+from stream_app.detection.looks import look
+from stream_app.detection.operators import Ignored, Instruction, Override, Release, SetPolicy, Watch
+from stream_app.detection.overrides import overrule, watch
 from stream_app.detection.partitions import partition_of
-from stream_app.detection.policy import Policy, RungRule
+from stream_app.detection.policy import Policy
 from stream_app.detection.refusals import refuse_event
-from stream_app.detection.rulings import judge, muted_until_ms, overrule
 from stream_app.detection.state import PARTITION_KEY, PartitionState, decode_partition, encode_partition
 from stream_app.detection.tenants import Tenants
 from stream_app.detection.watermark import ALLOWED_LATENESS_MS
@@ -107,7 +108,7 @@ class Detector:
                 self._policy = policy
                 for tenant in self._tenants.live.values():
                     tenant.forget_room()
-            case Override(tenant_id=tenant_id) | Release(tenant_id=tenant_id):
+            case Override(tenant_id=tenant_id) | Release(tenant_id=tenant_id) | Watch(tenant_id=tenant_id):
                 if is_new and partition_of(tenant_id, self._partitions) == self._partition:
                     self._overrule(tenant_id, instruction)
             case Rejected(reason=reason, detail=detail):
@@ -213,31 +214,25 @@ class Detector:
         if pane is None or tenant.pane_index != index:
             due = tenant.due
             pane = tenant.open_pane(index, offset, time_ms, event.id)
+            if tenant.know(event, index):
+                self._state.harm.count_active(tenant.state.active_hour)
             if tenant.due != due:
                 self._tenants.schedule.put(event.tenant_id, tenant.due)
         return tenant.count(event, pane, time_ms, offset)
 
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
-        """The room is used up: judge the windows that end now, and work out how far each counter may grow from here."""
-        state, policy = tenant.state, self._policy
-        newest = max(state.windows.panes, default=time_ms // PANE_MS)
-        values = sum_values(state, newest)
-        muted_until = muted_until_ms(state, event.tenant_id)
-        if time_ms < muted_until:
-            rungs: list[tuple[Action, RungRule]] = []
-            tenant.holds_until_ms = muted_until
-        else:
-            rungs = reachable(policy, state.standing, time_ms)
-            scored = score_values(state, policy, values)
-            if rung_reached(policy, scored, rungs):
-                cause = Cause(*self._place, record.offset, time_ms, newest, event.id)
-                self._emit(judge(event.tenant_id, state, policy, scored, cause), record.timestamp_ms)
-                tenant.due = tenant.next_due()
-                self._tenants.schedule.put(event.tenant_id, tenant.due)
-                rungs = reachable(policy, state.standing, time_ms)
-            tenant.holds_until_ms = next_reach_ms(policy, state.standing, time_ms)
-        tenant.room = room(state, policy, values, rungs)
-        tenant.has_levels = any(value > policy.floors[index] for index, value in values)
+        """Have the tenant judged; a denial, or one withheld, is counted against the harm budget."""
+        newest, due = max(tenant.state.windows.panes, default=time_ms // PANE_MS), tenant.due
+        cause = Cause(*self._place, record.offset, time_ms, newest, event.id)
+        decision = look(tenant, self._policy, self._state.harm, cause)
+        if decision is not None and decision.harm_budget is not UNSET:
+            if decision.harm_budget.withheld is UNSET:
+                self._state.harm.count_denial(time_ms)
+            else:
+                self._tally.withheld += 1
+        self._emit(decision, record.timestamp_ms)
+        if tenant.due != due:
+            self._tenants.schedule.put(event.tenant_id, tenant.due)
 
     def _emit(self, decision: Decision | None, cause_ms: int) -> None:
         if decision is not None:
@@ -251,10 +246,12 @@ class Detector:
         self._effects += close_minutes(tenant, self._policy, closable, self._place, cause_ms)
         self._tenants.schedule.put(tenant.tenant_id, tenant.due)
 
-    def _overrule(self, tenant_id: str, word: Override | Release) -> None:
+    def _overrule(self, tenant_id: str, word: Override | Release | Watch) -> None:
         tenant = self._tenants.wake(tenant_id)
-        decision = overrule(tenant.state, self._policy, word)
-        self._emit(decision, round(word.record.at.timestamp() * 1000))
+        if isinstance(word, Watch):
+            watch(tenant.state, word)
+        else:
+            self._emit(overrule(tenant.state, self._policy, word), round(word.record.at.timestamp() * 1000))
         tenant.forget_room()
         tenant.due = tenant.next_due()
         self._tenants.schedule.put(tenant_id, tenant.due)

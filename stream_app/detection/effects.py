@@ -35,7 +35,7 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Tally(Struct):
-    """What became of the events of one chunk; ``forgotten`` counts tenants."""
+    """What became of the events of one chunk; ``forgotten`` counts tenants, ``withheld`` denials beyond the budget."""
 
     applied: int = 0
     late: int = 0
@@ -43,6 +43,7 @@ class Tally(Struct):
     rejected: int = 0
     forgotten: int = 0
     newest_event_ms: int = 0
+    withheld: int = 0
 
     def add(self, other: "Tally") -> None:
         """Count another chunk's events, too."""
@@ -51,6 +52,7 @@ class Tally(Struct):
         self.repeated += other.repeated
         self.rejected += other.rejected
         self.forgotten += other.forgotten
+        self.withheld += other.withheld
         self.newest_event_ms = max(self.newest_event_ms, other.newest_event_ms)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
@@ -61,11 +61,13 @@ def reasons(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Reason]:
 
 def counterfactual(policy: Policy, scored: Sequence[Scored], bar: Bar) -> str:
     """The levels at which the bar would not have been reached and no decision made, all of them holding together."""
-    quantile = t_quantile(bar.score)
-    levels = [
-        f"{s.feature.code} ≤ {floor(max(policy.features[s.feature.code].floor, s.expectation.level(quantile)))}"
-        for s in reaching(policy, scored, bar)
-    ]
+    alone, together = t_quantile(bar.score), t_quantile(bar.together) if policy.together else inf
+    may_join = {s.place for s in scored if policy.together and s.feature.kind}
+    levels = []
+    for s in reaching(policy, scored, bar):
+        quantile = min(alone, together) if s.place in may_join else alone
+        level = max(policy.floors[s.place], s.expectation.level(quantile))
+        levels.append(f"{s.feature.code} ≤ {floor(level)}")
     return f"would not have fired with {' and '.join(levels)}"
 
 

@@ -21,7 +21,8 @@ class Feature(Struct, frozen=True):
 
     A feature with a ``counter`` is a sum over its window and is also scored early, at the very event that trips it; the
     others are ratios and counts of distinct values, scored when a minute closes. ``memory`` is how many windows of
-    history weigh: about a day of activity.
+    history weigh: about a day of activity. Shapes of different ``kind`` say different things of a client; several of
+    them that move together weigh more than one (``policy.Together``).
     """
 
     code: str
@@ -30,6 +31,7 @@ class Feature(Struct, frozen=True):
     prior: Prior
     memory: float
     counter: Counter | None = None
+    kind: str = ""
 
 
 #: Windows of history per feature: a day of active minutes, or of active ten minutes.

@@ -16,23 +16,31 @@ from stream_app.detection.features import (
     Counter,
     Feature,
 )
-from stream_app.detection.policy import Policy, RungRule
+from stream_app.detection.policy import Policy
+from stream_app.detection.rules import Step
 from stream_app.detection.scorers import Baseline, Expectation
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import MAX_MODELS, PANES, Pane, Totals, is_block_end, shape_values
 
 #: Share of the usual model mix that a closed ten-minute block replaces: a day of active blocks.
 _MIX_MEMORY = 144.0
+#: How many independent shapes three moving together are taken for.
+_TOGETHER_POWER = 1.5
 _REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("requests_600s")
 
 
 class Scored(NamedTuple):
-    """One feature above its floor: what was seen, what is usual, and how unlikely that is (0..1)."""
+    """A feature above its floor, by its place in the table: what was seen, what is usual, how unlikely it is (0..1)."""
 
-    feature: Feature
+    place: int
     value: float
     expectation: Expectation
     score: float
+
+    @property
+    def feature(self) -> Feature:
+        """Its row of the table."""
+        return FEATURES[self.place]
 
 
 def expect(state: TenantState, index: int) -> Expectation:
@@ -48,7 +56,7 @@ def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int,
     for index, value in values:
         if value > floors[index]:
             expectation = expect(state, index)
-            scored.append(Scored(FEATURES[index], value, expectation, expectation.score(value)))
+            scored.append(Scored(index, value, expectation, expectation.score(value)))
     return sorted(scored, key=lambda s: -s.score)
 
 
@@ -109,29 +117,58 @@ class Bar(NamedTuple):
 
     rung: Action
     score: float
+    simulated: bool
+
+    @property
+    def together(self) -> float:
+        """The score that each of several kinds of shape must reach for the bar to be reached together.
+
+        Three independent ones beyond p would be a chance of p³; as the shapes of one client hang together, they count
+        as p to the power of one and a half.
+        """
+        return 1.0 - float((1.0 - self.score) ** (1.0 / _TOGETHER_POWER))
+
+
+def bar_of(step: Step) -> Bar:
+    """What it takes to enter a step."""
+    return Bar(step.rung, step.rule.enter, step.simulated)
 
 
 def reaching(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]:
-    """The features that reach the bar and are allowed to."""
-    return [
+    """The features that reach the bar and are allowed to, alone or together."""
+    alone = [s for s in scored if s.score >= bar.score and may(policy, s.feature, bar)]
+    return alone + [s for s in _together(policy, scored, bar) if s not in alone]
+
+
+def may(policy: Policy, feature: Feature, step: Bar | Step) -> bool:
+    """Whether a feature may take its subject to a rung, by itself."""
+    rule = policy.features[feature.code]
+    return rule.up_to.severity >= step.rung.severity and (step.simulated or rule.mode == "enforced")
+
+
+def _together(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]:
+    rule = policy.together
+    if rule is None or rule.up_to.severity < bar.rung.severity:
+        return []
+    level = bar.together
+    found = [
         s
         for s in scored
-        if s.score >= bar.score and policy.features[s.feature.code].up_to.severity >= bar.rung.severity
+        if s.feature.kind and s.score >= level and (bar.simulated or policy.features[s.feature.code].mode == "enforced")
     ]
+    return found if len({s.feature.kind for s in found}) >= rule.kinds else []
 
 
-def rung_reached(policy: Policy, scored: Sequence[Scored], rungs: Sequence[tuple[Action, RungRule]]) -> Action | None:
-    """The highest of ``rungs`` (mildest first) that some feature reaches and is allowed to reach."""
-    for rung, rule in reversed(rungs):
-        if reaching(policy, scored, Bar(rung, rule.enter)):
-            return rung
+def step_reached(policy: Policy, scored: Sequence[Scored], steps: Sequence[Step]) -> Step | None:
+    """The highest of ``steps`` (lowest first) that is reached."""
+    for step in reversed(steps):
+        if reaching(policy, scored, bar_of(step)):
+            return step
     return None
 
 
-def room(
-    state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], rungs: Sequence[tuple[Action, RungRule]]
-) -> list[float]:
-    """How far each counter (``features.Counter``) may grow until some sum may reach the first of ``rungs``.
+def room(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], steps: Sequence[Step]) -> list[float]:
+    """How far each counter (``features.Counter``) may grow until some sum may reach one of ``steps``.
 
     Up to a feature's floor no level need be worked out: the floor is the room. Later sums never exceed today's plus
     what is counted, because windows only lose panes as they slide, so the room stays a safe one until baseline,
@@ -141,18 +178,21 @@ def room(
     for index, value in values:
         level = policy.floors[index]
         if value > level:
-            level = _trip_level(state, policy, index, rungs)
+            level = _trip_level(state, policy, index, steps)
         counter = FEATURES[index].counter or Counter.REQUESTS
         left[counter] = min(left[counter], level - value)
     return left
 
 
-def _trip_level(state: TenantState, policy: Policy, index: int, rungs: Sequence[tuple[Action, RungRule]]) -> float:
-    """The value above which a feature reaches the first of ``rungs``; infinite when it cannot reach any."""
-    rule = policy.features.get(FEATURES[index].code)
-    if rule is None or not rungs or rungs[0][0].severity > rule.up_to.severity:
+def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[Step]) -> float:
+    """The value above which a feature reaches one of ``steps``; infinite when it may not reach any."""
+    feature = FEATURES[index]
+    if feature.code not in policy.features:
         return inf
-    return max(rule.floor, expect(state, index).level(policy.quantiles[rungs[0][0]]))
+    quantiles = [policy.quantiles[step.rung] for step in steps if may(policy, feature, step)]
+    if not quantiles:
+        return inf
+    return max(policy.floors[index], expect(state, index).level(min(quantiles)))
 
 
 def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tuple[int, float]]) -> None:

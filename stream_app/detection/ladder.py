@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from stream_app.detection.decisions import Action
-from stream_app.detection.policy import Policy, RungRule
+from stream_app.detection.policy import Policy
+from stream_app.detection.rules import RungRule, Step, denies, rank
 
 #: A return within this time counts as a repeat and doubles the time to live.
 STRIKE_MEMORY_MS = 86_400_000
@@ -37,7 +38,9 @@ class Standing(Struct, array_like=True, gc=False):
     """Where one subject stands. Times are milliseconds of event time.
 
     ``over_ms`` is when the rung's leave score was last reached, ``since_ms`` when the subject last left allow,
-    ``wakes_ms`` when it must be looked at even if silent: the end of the cool-down, or of a release's life.
+    ``wakes_ms`` when it must be looked at even if silent: the end of the cool-down, or of a release's life. ``seen``
+    holds the most that was seen of each feature (by place) that kept the subject here; ``is_withheld`` says that the
+    harm budget kept it from a higher rung.
     """
 
     rung: Action
@@ -48,6 +51,14 @@ class Standing(Struct, array_like=True, gc=False):
     decision_id: str
     wakes_ms: int
     released_ms: int = 0
+    simulated: bool = False
+    is_withheld: bool = False
+    seen: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the subject stands on a rung at all."""
+        return self.rung is not Action.ALLOW
 
 
 #: (verdict, half of the life is over, cool-down is over) → move. Everything else stays.
@@ -60,35 +71,40 @@ _MOVES: dict[tuple[Verdict, bool, bool], Move] = {
 }
 
 
-def reachable(policy: Policy, standing: Standing | None, now_ms: int) -> list[tuple[Action, RungRule]]:
-    """Rungs above the present one whose ``after_s`` has passed, mildest first."""
-    rung, waited_ms = Action.ALLOW, 0
-    if standing and standing.rung is not Action.ALLOW:
-        rung, waited_ms = standing.rung, now_ms - standing.since_ms
+def reachable(policy: Policy, standing: Standing | None, now_ms: int, can_deny: bool = True) -> list[Step]:
+    """Steps above the present one whose ``after_s`` has passed, lowest first.
+
+    Without ``can_deny``, none that would take something from a subject which has it still.
+    """
+    place, waited_ms, is_denied = rank(Action.ALLOW, True), 0, False
+    is_denied_in_truth = False
+    if standing and standing.is_up:
+        place, waited_ms = rank(standing.rung, standing.simulated), now_ms - standing.since_ms
+        is_denied = denies(standing.rung)
+        is_denied_in_truth = is_denied and not standing.simulated
     return [
-        (name, rule)
-        for name, rule in policy.ladder
-        if name.severity > rung.severity and waited_ms >= rule.after_s * 1000
+        step
+        for step in policy.steps
+        if step.rank > place
+        and waited_ms >= step.rule.after_s * 1000
+        and (can_deny or not denies(step.rung) or (is_denied if step.simulated else is_denied_in_truth))
     ]
 
 
 def next_reach_ms(policy: Policy, standing: Standing | None, now_ms: int) -> int:
     """When ``reachable`` will next say more than now, as long as the subject stays on its rung."""
-    if standing is None or standing.rung is Action.ALLOW:
+    if standing is None or not standing.is_up:
         return _NEVER
-    times = [
-        standing.since_ms + rule.after_s * 1000
-        for name, rule in policy.ladder
-        if name.severity > standing.rung.severity
-    ]
+    place = rank(standing.rung, standing.simulated)
+    times = [standing.since_ms + step.rule.after_s * 1000 for step in policy.steps if step.rank > place]
     return min((time_ms for time_ms in times if time_ms > now_ms), default=_NEVER)
 
 
 def next_move(policy: Policy, standing: Standing | None, verdict: Verdict, now_ms: int) -> Move:
     """Look the move up; ``standing.over_ms`` must already include a verdict of now."""
-    if standing is None or standing.rung is Action.ALLOW:
+    if standing is None or not standing.is_up:
         return Move.ENTER if verdict is Verdict.ABOVE else Move.STAY
-    rule = policy.rungs.get(standing.rung)
+    rule = policy.rungs.get(standing.rung)  # type: ignore[call-overload]
     life_ms = rule.ttl_s * 1000 if rule else 0
     half_over = standing.expires_ms - now_ms <= life_ms // 2
     cooled = verdict is Verdict.BELOW and now_ms - standing.over_ms >= policy.cool_down_s * 1000
@@ -107,7 +123,7 @@ def life(rule: RungRule, standing: Standing | None, now_ms: int) -> Life:
     strikes = 0
     if standing is not None:
         strikes = standing.strikes
-        if standing.rung is Action.ALLOW:
+        if not standing.is_up:
             strikes = strikes + 1 if now_ms - standing.released_ms < STRIKE_MEMORY_MS else 0
     return Life(min(rule.ttl_s << min(strikes, 30), rule.max_ttl_s) * 1000, strikes)
 
@@ -115,6 +131,7 @@ def life(rule: RungRule, standing: Standing | None, now_ms: int) -> Life:
 def release(policy: Policy, standing: Standing, now_ms: int) -> None:
     """Put a subject back to allow, in place."""
     standing.rung = Action.ALLOW
+    standing.is_withheld, standing.seen = False, {}
     standing.released_ms = now_ms
     standing.expires_ms = now_ms + policy.longest_ttl_s * 1000 + RELEASE_KEEP_MS
     standing.wakes_ms = standing.expires_ms

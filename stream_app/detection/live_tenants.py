@@ -2,6 +2,8 @@
 
 from zlib import crc32
 
+from msgspec import UNSET
+
 from stream_app.detection.events import Event
 from stream_app.detection.features import Counter
 from stream_app.detection.schedules import NEVER
@@ -12,6 +14,8 @@ from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, 
 
 #: The rate limiter's and the gateway's refusals: demand, but neither load nor evidence.
 DENIED_STATUS = frozenset({403, 429})
+
+_HOUR_PANES = 60 * PANES
 
 
 class Tenant:
@@ -52,6 +56,17 @@ class Tenant:
         self.pane_index, self.pane, self.minute, self.account = index, pane, minute, ""
         self.due = min(self.due, index // PANES)
         return pane
+
+    def know(self, event: Event, pane: int) -> bool:
+        """Once per pane: note the tenant's plan; whether this is its first event in an hour."""
+        state = self.state
+        if event.account is not UNSET and event.account.plan is not UNSET and event.account.plan != state.plan:
+            state.plan = event.account.plan
+            self.forget_room()
+        if (hour := pane // _HOUR_PANES) <= state.active_hour:
+            return False
+        state.active_hour = hour
+        return True
 
     def count(self, event: Event, pane: Pane, time_ms: int, offset: int) -> bool:
         """Count an event in its pane; false when the pane has seen this id before."""
@@ -116,10 +131,8 @@ class Tenant:
         for minute in windows.minutes:
             if block_end(minute) > closed:
                 due = min(due, block_end(minute))
-        if standing := state.standing:
-            due = min(due, max(closed + 1, _minute_ending_by(standing.wakes_ms)))
-        for override in state.overrides.values():
-            due = min(due, max(closed + 1, _minute_ending_by(override.forget_ms)))
+        for wakes_ms in _times_to_wake(state):
+            due = min(due, max(closed + 1, _minute_ending_by(wakes_ms)))
         return due
 
     def forget_room(self) -> None:
@@ -131,6 +144,16 @@ class Tenant:
         """Panes were dropped: look the next event's pane up."""
         self.pane_index = -1
         self.pane = self.minute = None
+
+
+def _times_to_wake(state: TenantState) -> list[int]:
+    """When standings and operators' words want a look, though nothing may have happened."""
+    times = [standing.wakes_ms for standing in state.accounts.values()]
+    if state.standing:
+        times.append(state.standing.wakes_ms)
+    times += [override.forget_ms for override in state.overrides.values()]
+    times += [watch.expires_ms for watch in state.watches.values()]
+    return times + [soft.until_ms for soft in state.soft_starts.values()]
 
 
 def _minute_ending_by(time_ms: int) -> int:

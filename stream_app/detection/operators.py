@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from stream_app.detection.decisions import Action, Limit, split_key
 from stream_app.detection.decode import Rejected, RejectReason
-from stream_app.detection.events import Id, Text, Time
+from stream_app.detection.events import MAX_STRING_CHARS, Id, Text, Time
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 
 
@@ -19,6 +19,7 @@ class RecordType(StrEnum):
     OVERRIDE = "override"
     ALLOW = "allow"
     RELEASE = "release"
+    WATCH = "watch"
 
 
 class OperatorRecord(Struct, frozen=True):
@@ -42,13 +43,17 @@ class SetPolicy(Struct, frozen=True):
 
 
 class Override(Struct, frozen=True):
-    """Hold one subject at one action, whatever the scores say; ``expires_ms`` is event time."""
+    """Hold one subject at one action, whatever the scores say; ``expires_ms`` is event time.
+
+    ``purpose`` says what an allowed subject does, such as *contracted distillation*.
+    """
 
     record: OperatorRecord
     tenant_id: str
     action: Action
     expires_ms: int
     limit: Limit | UnsetType = UNSET
+    purpose: str = ""
 
 
 class Release(Struct, frozen=True):
@@ -58,13 +63,21 @@ class Release(Struct, frozen=True):
     tenant_id: str
 
 
+class Watch(Struct, frozen=True):
+    """Judge one subject strictly until ``expires_ms`` of event time; one that has ended takes the watch back."""
+
+    record: OperatorRecord
+    tenant_id: str
+    expires_ms: int
+
+
 class Ignored(Struct, frozen=True):
     """A valid record that this version does not act upon."""
 
     record: OperatorRecord
 
 
-Instruction = SetPolicy | Override | Release | Ignored
+Instruction = SetPolicy | Override | Release | Watch | Ignored
 
 _record = msgspec.json.Decoder(OperatorRecord)
 
@@ -97,16 +110,26 @@ def _instruction(record: OperatorRecord) -> Instruction:
             return _override(record, body)
         case RecordType.RELEASE:
             return Release(record, _tenant_of(record))
+        case RecordType.WATCH if str(record.subject).startswith(("tenant:", "account:")):
+            return Watch(record, _tenant_of(record), _expires_ms(record))
         case _:
             return Ignored(record)
 
 
 def _override(record: OperatorRecord, body: dict[str, Any]) -> Override:
-    if not record.expires_at:
-        raise ValueError("expires_at is required: nothing is forced for ever")
+    expires_ms = _expires_ms(record)
+    purpose = body.get("purpose", "")
+    if not isinstance(purpose, str) or len(purpose) > MAX_STRING_CHARS:
+        raise ValueError(f"body.purpose must be a text of at most {MAX_STRING_CHARS} characters")
     action = Action.ALLOW if record.type == RecordType.ALLOW else msgspec.convert(body.get("action"), Action)
     limit = msgspec.convert(body["limit"], Limit) if "limit" in body else UNSET
-    return Override(record, _tenant_of(record), action, round(record.expires_at.timestamp() * 1000), limit)
+    return Override(record, _tenant_of(record), action, expires_ms, limit, purpose)
+
+
+def _expires_ms(record: OperatorRecord) -> int:
+    if not record.expires_at:
+        raise ValueError("expires_at is required: nothing is forced for ever")
+    return round(record.expires_at.timestamp() * 1000)
 
 
 def _tenant_of(record: OperatorRecord) -> str:

@@ -10,53 +10,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import CODES, FEATURES
+from stream_app.detection.rules import (
+    AllowEntry,
+    Circumstances,
+    Duration,
+    FeatureRule,
+    HarmBudgets,
+    PolicyOverride,
+    Rung,
+    RungRule,
+    Step,
+    Together,
+    Watched,
+    WatchEntry,
+    check_known,
+)
 from stream_app.detection.scorers import t_quantile
 
-Probability = Annotated[float, Field(gt=0.5, lt=1)]
-#: Long enough for every rule, short enough that no sum of times overflows.
-MAX_DURATION_S = 366 * 86_400
-Duration = Annotated[int, Field(gt=0, le=MAX_DURATION_S)]
-Rung = Literal[Action.OBSERVE, Action.THROTTLE, Action.CHALLENGE, Action.BLOCK]
-
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+#: Policies made for particular subjects that are kept; beyond that all are made anew.
+_MAX_VARIANTS = 1_024
 
 
 class PolicyError(ValueError):
     """The policy cannot be used; the message names file, line and key of everything wrong, one line each."""
-
-
-class RungRule(BaseModel):
-    """When a rung is entered and left.
-
-    ``enter`` and ``leave`` are scores: with .9999, one ordinary window in 10,000 gets that far by chance. ``after_s``
-    is how long the subject must have stood on a lower rung (not allow) before this one. ``ttl_s`` doubles with every
-    return within a day, up to ``max_ttl_s``.
-    """
-
-    model_config = _STRICT
-
-    enter: Probability
-    leave: Probability
-    ttl_s: Duration
-    max_ttl_s: Duration
-    after_s: Annotated[int, Field(ge=0, le=MAX_DURATION_S)] = 0
-
-    @model_validator(mode="after")
-    def _leaves_below(self) -> Self:
-        if self.leave >= self.enter:
-            raise ValueError("leave must be below enter, otherwise the rung flutters")
-        if self.max_ttl_s < self.ttl_s:
-            raise ValueError("max_ttl_s must not be below ttl_s")
-        return self
-
-
-class FeatureRule(BaseModel):
-    """How one feature counts: never below ``floor`` (in the feature's unit), and never beyond the rung ``up_to``."""
-
-    model_config = _STRICT
-
-    floor: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    up_to: Rung
 
 
 class Policy(BaseModel):
@@ -69,13 +45,19 @@ class Policy(BaseModel):
     cool_down_s: Duration
     rungs: Annotated[dict[Rung, RungRule], Field(min_length=1)]
     features: dict[str, FeatureRule]
+    together: Together | None = None
+    soft_start_s: Duration = 3_600
+    overrides: Annotated[list[PolicyOverride], Field(max_length=1_000)] = []
+    allow_list: Annotated[list[AllowEntry], Field(max_length=10_000)] = []
+    watchlist: Annotated[list[WatchEntry], Field(max_length=10_000)] = []
+    watched: Watched = Watched()
+    harm_budgets: HarmBudgets = HarmBudgets()
     runbook_url: Annotated[str, Field(max_length=512)] | None = None
 
     @field_validator("features")
     @classmethod
     def _are_known(cls, features: dict[str, FeatureRule]) -> dict[str, FeatureRule]:
-        if unknown := sorted(features.keys() - set(CODES)):
-            raise ValueError(f"unknown feature {', '.join(unknown)}; known are {', '.join(CODES)}")
+        check_known(features)
         return features
 
     @field_validator("rungs")
@@ -104,6 +86,28 @@ class Policy(BaseModel):
         """Floor of each feature in the order of ``FEATURES``; infinite where the policy does not use the feature."""
         return [self.features[f.code].floor if f.code in self.features else float("inf") for f in FEATURES]
 
+    @cached_property
+    def up_to(self) -> list[Action]:
+        """Highest rung of each feature in the order of ``FEATURES``; allow where the policy does not use it."""
+        return [self.features[f.code].up_to if f.code in self.features else Action.ALLOW for f in FEATURES]
+
+    @cached_property
+    def is_shadowing(self) -> list[bool]:
+        """Whether each feature, in the order of ``FEATURES``, leads to simulated decisions only."""
+        return [f.code in self.features and self.features[f.code].mode == "shadow" for f in FEATURES]
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """All ways up, lowest first; a rung may be there twice, simulated and enforced."""
+        steps = []
+        for rung, rule in self.ladder:
+            is_enforced = self.mode == "enforced" and rule.mode == "enforced"
+            if is_enforced:
+                steps.append(Step(rung, rule, False))
+            if not is_enforced or any(self.is_shadowing):
+                steps.append(Step(rung, rule, True))
+        return sorted(steps, key=lambda step: step.rank)
+
     @property
     def simulated(self) -> bool:
         """Whether decisions only say what would have been done."""
@@ -114,9 +118,90 @@ class Policy(BaseModel):
         """No decision of this policy outlives this."""
         return max(rule.max_ttl_s for rule in self.rungs.values())
 
+    @cached_property
+    def allowed(self) -> dict[str, AllowEntry]:
+        """Entries of the allow-list by subject."""
+        return {entry.subject: entry for entry in self.allow_list}
+
+    @cached_property
+    def watching(self) -> dict[str, WatchEntry]:
+        """Entries of the watchlist by subject."""
+        return {entry.subject: entry for entry in self.watchlist}
+
+    @cached_property
+    def variants(self) -> dict[object, "Policy"]:
+        """Policies already made for particular subjects, a memory that changes nothing."""
+        return {}
+
+    @cached_property
+    def _overrides_of(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Places of the overrides by tenant and by plan."""
+        tenants: dict[str, list[int]] = {}
+        plans: dict[str, list[int]] = {}
+        for place, override in enumerate(self.overrides):
+            for name in override.tenants:
+                tenants.setdefault(name, []).append(place)
+            for name in override.plans:
+                plans.setdefault(name, []).append(place)
+        return tenants, plans
+
+    def under(self, found: Circumstances) -> "Policy":
+        """The policy as it holds for one subject; mostly this one, else made once and remembered."""
+        tenants, plans = self._overrides_of
+        places = (*plans.get(found.plan, ()), *tenants.get(found.tenant_id, ()))
+        if not places and not found.is_watched and not found.soft_floors:
+            return self
+        key = (places, found.is_watched, found.soft_floors)
+        variant = self.variants.get(key)
+        if variant is None:
+            if len(self.variants) >= _MAX_VARIANTS:
+                self.variants.clear()
+            variant = self.variants[key] = self._variant(places, found)
+        return variant
+
+    def _variant(self, places: tuple[int, ...], found: Circumstances) -> "Policy":
+        content = self.model_dump()
+        for override in (self.overrides[place] for place in places):
+            changes = override.model_dump(exclude_none=True)
+            for part in ("rungs", "features"):
+                for name, change in changes[part].items():
+                    if name in content[part]:
+                        content[part][name] |= change
+        if found.is_watched:
+            self._make_strict(content)
+        for index, value in found.soft_floors:
+            rule = content["features"].get(CODES[index])
+            if rule is not None:
+                rule["floor"] = max(rule["floor"], value)
+        return Policy.model_validate(content | {"overrides": []})
+
+    def _make_strict(self, content: dict[str, Any]) -> None:
+        for rule in content["features"].values():
+            rule["floor"] *= self.watched.floor_share
+        for rule in content["rungs"].values():
+            for bar in ("enter", "leave"):
+                rule[bar] = max(1.0 - (1.0 - rule[bar]) * self.watched.odds, _least_score(rule[bar]))
+
+    @model_validator(mode="after")
+    def _overrides_make_policies(self) -> Self:
+        for place, override in enumerate(self.overrides):
+            try:
+                self._variant((place,), Circumstances(""))
+            except ValidationError as error:
+                wrong = error.errors()[0]
+                key = ".".join(str(part) for part in wrong["loc"] if part != "[key]")
+                message = str(wrong["msg"]).removeprefix("Value error, ")
+                raise ValueError(f"overrides.{place} ({override.reason}): {key}: {message}") from None
+        return self
+
 
 def _mildest_first(rungs: dict[Rung, RungRule]) -> list[tuple[Rung, RungRule]]:
     return sorted(rungs.items(), key=lambda rung: rung[0].severity)
+
+
+def _least_score(score: float) -> float:
+    """Stricter treatment leaves a score's order among the others: never below half the way from an even chance."""
+    return 0.5 + (score - 0.5) / 2
 
 
 def load_policy(text: str, name: str) -> Policy:
@@ -145,6 +230,10 @@ def _problem(name: str, root: yaml.Node | None, wrong: dict[str, Any]) -> str:
 def _line_of(node: yaml.Node | None, path: list[str]) -> int:
     line = node.start_mark.line + 1 if node else 1
     for part in path:
+        if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+            node = node.value[int(part)]
+            line = node.start_mark.line + 1
+            continue
         if not isinstance(node, yaml.MappingNode):
             break
         for key, value in node.value:

@@ -8,6 +8,7 @@ from datasketches import hll_sketch
 from msgspec import Struct, field
 
 from stream_app.detection.decisions import Action
+from stream_app.detection.harm import Harm
 from stream_app.detection.ladder import Standing
 from stream_app.detection.scorers import Baseline
 from stream_app.detection.watermark import Watermark
@@ -15,7 +16,7 @@ from stream_app.detection.windows import Windows
 
 #: First byte of every encoded state. It stands for this layout, the features' order, scorer version 1 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
-STATE_VERSION = 2
+STATE_VERSION = 3
 #: What stands before a tenant's msgpack, to be read without decoding the rest: version, the minute it is due, and the
 #: last minute that was closed.
 _TENANT_HEAD = Layout(">BII")
@@ -39,12 +40,29 @@ class Override(Struct, array_like=True, gc=False):
     decision_id: str
 
 
+class Watch(Struct, array_like=True, gc=False):
+    """An operator's word to judge a subject strictly, until ``expires_ms``."""
+
+    reason: str
+    expires_ms: int
+
+
+class SoftStart(Struct, array_like=True, gc=False):
+    """What a person has released, by feature place: no more than that counts against the subject until ``until_ms``."""
+
+    until_ms: int
+    floors: dict[int, float]
+
+
 class TenantState(Struct, array_like=True, gc=False):
     """Everything remembered of one tenant; like all its parts a tree, in which there are no cycles to look for.
 
     ``last_offset`` is the source offset of the newest record with an event of the tenant.
     ``baselines`` has one entry per feature, ``None`` until something was learned; ``models`` is the usual model mix
-    (decayed counts). ``revision`` is the highest revision given to any of the tenant's decisions.
+    (decayed counts). ``revision`` is the highest revision given to any of the tenant's decisions. ``overrides``,
+    ``watches`` and ``soft_starts`` are by control topic key. ``accounts`` says where
+    accounts of the tenant stand, a few at most. ``pending`` are values of shapes (by feature place) that ask for a
+    denial, which waits for the tenant's next request.
     """
 
     last_offset: int = -1
@@ -54,10 +72,16 @@ class TenantState(Struct, array_like=True, gc=False):
     revision: int = 0
     standing: Standing | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
+    plan: str = ""
+    active_hour: int = 0
+    watches: dict[str, Watch] = field(default_factory=dict)
+    soft_starts: dict[str, SoftStart] = field(default_factory=dict)
+    pending: list[tuple[int, float]] = field(default_factory=list)
+    accounts: dict[str, Standing] = field(default_factory=dict)
 
 
 class PartitionState(Struct, array_like=True):
-    """What belongs to the partition: its clock, its next source offset and the last operator record it has taken in.
+    """What belongs to the partition: clock, next source offset, last operator record taken in, harm of the last hour.
 
     ``journal_position`` is the next offset of its journal, in which operator records find their place among the events.
     """
@@ -66,6 +90,7 @@ class PartitionState(Struct, array_like=True):
     position: int = 0
     operator_offset: int = -1
     journal_position: int = 0
+    harm: Harm = field(default_factory=Harm)
 
 
 def _sketch_bytes(sketch: hll_sketch) -> bytes:

@@ -12,8 +12,9 @@ from stream_app.detection.decisions import Decision
 from stream_app.detection.detector import Detector, Record
 from stream_app.detection.effects import Effect
 from stream_app.detection.features import CODES
-from stream_app.detection.judgement import rung_reached, score_values
+from stream_app.detection.judgement import score_values, step_reached
 from stream_app.detection.policy import Policy
+from stream_app.detection.rules import Step
 from stream_app.detection.state import PARTITION_KEY, TenantState, decode_tenant
 from stream_app.detection.watermark import ALLOWED_LATENESS_MS
 from tests.unit import streams
@@ -28,6 +29,7 @@ JUMPY = Policy.model_validate(
         "version": "jumpy",
         "mode": "enforced",
         "cool_down_s": 90,
+        "harm_budgets": {"subjects": {"share": 0.5, "at_least": 2}},
         "rungs": {
             "observe": {"enter": 0.7, "leave": 0.6, "ttl_s": 240, "max_ttl_s": 900},
             "throttle": {"enter": 0.8, "leave": 0.7, "ttl_s": 200, "max_ttl_s": 900},
@@ -238,7 +240,7 @@ def test_tokens_at_the_named_level_make_no_decision(seed: int) -> None:
 def reached(state: TenantState, decision: Decision, values: dict[str, float]) -> bool:
     """Whether values of features reach the decision's rung."""
     scored = score_values(state, JUMPY, [(CODES.index(code), value) for code, value in values.items()])
-    return rung_reached(JUMPY, scored, [(decision.action, JUMPY.rungs[decision.action])]) is not None
+    return step_reached(JUMPY, scored, [Step(decision.action, JUMPY.rungs[decision.action], False)]) is not None
 
 
 def levels(decision: Decision) -> dict[str, float]:

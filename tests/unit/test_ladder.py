@@ -55,12 +55,12 @@ def test_a_rung_that_the_policy_no_longer_has_is_left_after_the_cool_down() -> N
     stood = standing(Action.CHALLENGE)
     assert next_move(POLICY, stood, Verdict.BELOW, 119_000) is Move.STAY
     assert next_move(POLICY, stood, Verdict.BELOW, 120_000) is Move.RELEASE
-    assert [name for name, _ in reachable(POLICY, stood, 60_000)] == [Action.BLOCK]
+    assert [step.rung for step in reachable(POLICY, stood, 60_000)] == [Action.BLOCK]
 
 
 def test_block_is_reachable_only_from_a_rung_stood_on_long_enough() -> None:
     def names(stood: Standing | None, now_s: int) -> list[str]:
-        return [name.value for name, _ in reachable(POLICY, stood, now_s * 1000)]
+        return [step.rung.value for step in reachable(POLICY, stood, now_s * 1000)]
 
     assert names(None, 10**6) == ["observe", "throttle"]
     assert names(standing(Action.ALLOW), 10**6) == ["observe", "throttle"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stream_app.detection.decisions import Action
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.effects import DeadLetter, EmitDecision, ForgetDecision
-from stream_app.detection.operators import Ignored, Override, Release, SetPolicy, parse_operator
+from stream_app.detection.operators import Ignored, Override, Release, SetPolicy, Watch, parse_operator
 from stream_app.detection.partitions import partition_of
 from tests.unit.streams import (
     POLICY_TEXT,
@@ -39,7 +39,8 @@ CLOCK = steady(0, 2400, 12, "other")
         (BLOCK, Override),
         (operator_record("release", 0, subject="account:a%2Fb/user"), Release),
         (operator_record("policy", 0, body={"yaml": POLICY_TEXT}), SetPolicy),
-        (operator_record("watch", 0), Ignored),
+        (operator_record("watch", 0, subject="tenant:acme", expires_s=1), Watch),
+        (operator_record("watch", 0, subject="country:XX"), Ignored),
         (operator_record("of-a-later-version", 0, unheard_of={"a": 1}), Ignored),
     ],
 )
@@ -60,6 +61,12 @@ def test_records_are_understood(value: bytes, kind: type) -> None:
         (operator_record("allow", 0, expires_s=1), "not a control topic key"),
         (operator_record("allow", 0, subject="acme", expires_s=1), "not a control topic key"),
         (operator_record("allow", 0, subject="tenant:a/b", expires_s=1), "must be tenant:ID or account:TENANT/ACCOUNT"),
+        (operator_record("watch", 0, subject="tenant:acme"), "expires_at is required"),
+        (operator_record("watch", 0, subject="account:acme", expires_s=1), "must be tenant:ID"),
+        (
+            operator_record("allow", 0, subject="tenant:a", expires_s=1, body={"purpose": 3}),
+            "body.purpose must be a text",
+        ),
         (operator_record("release", 0, subject="ip_prefix:10.0.0.0%2F8"), "must be tenant:ID"),
         (operator_record("release", 0, subject="account:/user"), "an empty part or a NUL"),
         (operator_record("release", 0, subject="account:acme/"), "an empty part or a NUL"),
@@ -176,7 +183,7 @@ def test_an_override_without_an_end_in_sight_is_written_within_the_calendar() ->
     assert effect.decision.expires_at == "9999-12-31T23:59:59.999Z"
 
 
-def test_a_release_ends_a_throttle_and_the_next_excess_is_judged_anew() -> None:
+def test_a_release_ends_a_throttle_and_a_larger_excess_is_judged_anew() -> None:
     detector = new_detector()
     before = decisions(detector.handle(records(in_order(BURST, CLOCK[:370]))))
     assert before[-1].action is Action.THROTTLE
@@ -184,7 +191,7 @@ def test_a_release_ends_a_throttle_and_the_next_excess_is_judged_anew() -> None:
     assert [d.action for d in released] == [Action.ALLOW]
     assert released[0].revision > before[-1].revision
     assert released[0].supersedes == before[-1].decision_id
-    after = decisions(detector.handle(records(steady(1860, 1900, 900, name="again"), 10_000)))
+    after = decisions(detector.handle(records(steady(1860, 1900, 2_700, name="again"), 10_000)))
     assert after[0].action is Action.THROTTLE
     assert after[0].revision > released[0].revision
 

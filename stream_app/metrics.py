@@ -37,6 +37,14 @@ class Metrics:
         self._withheld = Counter(
             "stillwatch_withheld_denials", "Denials that the harm budget turned into observing", registry=registry
         )
+        self._sampled = Counter(
+            "stillwatch_sampled_events",
+            "Events looked at for optional fields: one of 32 records",
+            registry=registry,
+        )
+        self._fields = Counter(
+            "stillwatch_sampled_fields", "Sampled events that had the optional field", ["field"], registry=registry
+        )
         self._late = Counter(
             "stillwatch_late_events", "Events applied although behind the watermark", registry=registry
         )
@@ -85,6 +93,9 @@ class Metrics:
         self._late.inc(tally.late)
         self._forgotten.inc(tally.forgotten)
         self._withheld.inc(tally.withheld)
+        self._sampled.inc(tally.sampled)
+        for name, count in tally.fields.items():
+            self._fields.labels(name).inc(count)
         if tally.newest_event_ms:
             self._newest.set(tally.newest_event_ms / 1000)
 

@@ -1,8 +1,10 @@
 """What happens when the watermark has passed one of a tenant's minutes: score, judge, learn, forget."""
 
+from stream_app.detection.accounts import set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
+from stream_app.detection.features import FEATURES
 from stream_app.detection.judgement import Scored, closed_values, learn, score_values, step_reached
 from stream_app.detection.ladder import reachable
 from stream_app.detection.lists import muted_until_ms, policy_for
@@ -11,20 +13,22 @@ from stream_app.detection.overrides import forget_old
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import denies
 from stream_app.detection.rulings import judge
+from stream_app.detection.services import Services
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import MINUTE_MS, PANES
 
 
-def close_minutes(tenant: Tenant, policy: Policy, closable: int, place: tuple[str, int], cause_ms: int) -> list[Effect]:
+def close_minutes(  # noqa: PLR0917
+    tenant: Tenant, policy: Policy, services: Services, closable: int, place: tuple[str, int], cause_ms: int
+) -> list[Effect]:
     """Close a tenant's minutes up to ``closable``, in order, skipping those in which nothing is due.
 
     ``place`` is topic and partition; ``cause_ms`` the Kafka timestamp that latency is measured from.
     """
     effects: list[Effect] = []
     while tenant.due <= closable:
-        decision, forgotten = _close_minute(tenant.tenant_id, tenant.state, policy, tenant.due, place)
-        if decision is not None:
-            effects.append(EmitDecision(decision, cause_ms))
+        decisions, forgotten = _close_minute(tenant.tenant_id, tenant.state, policy, services, tenant.due, place)
+        effects += [EmitDecision(decision, cause_ms) for decision in decisions]
         effects += [ForgetDecision(key) for key in forgotten]
         tenant.due = tenant.next_due()
     tenant.forget_pane()
@@ -33,32 +37,48 @@ def close_minutes(tenant: Tenant, policy: Policy, closable: int, place: tuple[st
     return effects
 
 
-def _close_minute(
-    tenant_id: str, state: TenantState, policy: Policy, minute: int, place: tuple[str, int]
-) -> tuple[Decision | None, list[str]]:
+def _close_minute(  # noqa: PLR0917
+    tenant_id: str, state: TenantState, policy: Policy, services: Services, minute: int, place: tuple[str, int]
+) -> tuple[list[Decision], list[str]]:
     windows = state.windows
     windows.close_minute(minute)
-    served, asked = closed_values(state, minute)
     end_ms = (minute + 1) * MINUTE_MS
+    apart = set_apart(state, policy, tenant_id, end_ms)
+    served, asked = closed_values(state, minute, services, without(apart))
+    cause = Cause(*place, state.last_offset, end_ms, minute * PANES + PANES - 1)
     subject = Subject(tenant_id)
-    policy = policy_for(state, policy, subject, end_ms)
+    rules = policy_for(state, policy, subject, end_ms)
     standing = state.standing
     is_up = standing is not None and standing.is_up
-    asked = asked if is_up else served
-    scored = score_values(state, policy, asked)
+    scored = score_values(state, rules, asked if is_up else served)
+    found = [_judge_account(Subject(tenant_id, name), state, policy, services, cause) for name in list(state.accounts)]
     if standing is None or not denies(standing.rung):
-        learn(state, policy, minute, served)
-    decision = None
+        learn(state, rules, minute, served)
     state.pending = []
     is_muted = end_ms < muted_until_ms(state, policy, subject)
     if is_up or (scored and not is_muted):
-        cause = Cause(*place, state.last_offset, end_ms, minute * PANES + PANES - 1)
-        decision = judge(subject, state, policy, [] if is_muted else scored, cause)
+        found.append(judge(subject, state, rules, [] if is_muted else scored, cause))
         if not is_muted:
-            state.pending = _waiting(state, policy, scored, end_ms)
+            state.pending = _waiting(state, rules, scored, end_ms)
     forgotten = forget_old(state, tenant_id, end_ms)
     windows.forget(minute)
-    return decision, forgotten
+    return [decision for decision in found if decision is not None], forgotten
+
+
+def _judge_account(
+    subject: Subject, state: TenantState, policy: Policy, services: Services, cause: Cause
+) -> Decision | None:
+    """An account on a rung of its own is judged by what it asks for; once the tenant is on one, it only cools down."""
+    account_id = str(subject.account_id)
+    if not state.accounts[account_id].is_up:
+        return None
+    apart = set_apart(state, policy, subject.tenant_id, cause.now_ms)
+    rules = policy_for(state, policy, subject, cause.now_ms)
+    scored: list[Scored] = []
+    if account_id in apart and cause.now_ms >= muted_until_ms(state, policy, subject):
+        values = closed_values(state, cause.newest_pane // PANES, services, without(apart, account_id)).asked
+        scored = score_values(state, rules, [pair for pair in values if FEATURES[pair[0]].counter is not None])
+    return judge(subject, state, rules, scored, cause)
 
 
 def _waiting(state: TenantState, policy: Policy, scored: list[Scored], now_ms: int) -> list[tuple[int, float]]:

@@ -9,10 +9,10 @@ from msgspec import UNSET
 from stream_app.detection.closings import close_minutes
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, decode_record, owner_of
-from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, Tally
-from stream_app.detection.events import Event
+from stream_app.detection.effects import SAMPLED, DeadLetter, Effect, EmitDecision, Tally
+from stream_app.detection.events import Event, is_served
 from stream_app.detection.explanations import Cause
-from stream_app.detection.live_tenants import DENIED_STATUS, Tenant
+from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.looks import look
 from stream_app.detection.operators import Ignored, Instruction, Override, Release, SetPolicy, Watch
 from stream_app.detection.overrides import overrule, watch
@@ -27,6 +27,8 @@ from stream_app.detection.windows import LONG_MINUTES, MINUTE_MS, PANE_MS
 #: Closings done per record beside the record's own tenant: more than a record can ever cause (a minute and a block), so
 #: that the backlog shrinks while the loop is never held up for long.
 _CLOSINGS_PER_RECORD = 4
+#: Minutes that a right clock may be in beyond the last one that can be closed.
+_OPEN_MINUTES = 3
 _SWEPT_PER_CLOSING = 64  # a look at a sleeping tenant costs a hundredth of a closing
 
 
@@ -186,9 +188,13 @@ class Detector:
         elif not self._count_in_time(event, tenant, time_ms, record.offset):
             self._tally.repeated += 1
             return None
+        elif minute <= self._closable + _OPEN_MINUTES:
+            self._state.services.count(event, minute)
         tenant.state.last_offset = record.offset
         self._tally.applied += 1
-        if event.status_code not in DENIED_STATUS and (time_ms >= tenant.holds_until_ms or min(tenant.room) < 0):
+        if record.offset % SAMPLED == 0:
+            self._tally.sample(event)
+        if is_served(event.status_code) and (time_ms >= tenant.holds_until_ms or min(tenant.room) < 0):
             self._look(event, tenant, time_ms, record)
         return None
 
@@ -221,15 +227,11 @@ class Detector:
         return tenant.count(event, pane, time_ms, offset)
 
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
-        """Have the tenant judged; a denial, or one withheld, is counted against the harm budget."""
         newest, due = max(tenant.state.windows.panes, default=time_ms // PANE_MS), tenant.due
         cause = Cause(*self._place, record.offset, time_ms, newest, event.id)
-        decision = look(tenant, self._policy, self._state.harm, cause)
+        decision = look(tenant, self._policy, self._state.harm, cause, event.account_id)
         if decision is not None and decision.harm_budget is not UNSET:
-            if decision.harm_budget.withheld is UNSET:
-                self._state.harm.count_denial(time_ms)
-            else:
-                self._tally.withheld += 1
+            self._tally.withheld += self._state.harm.settle(decision.harm_budget, time_ms)
         self._emit(decision, record.timestamp_ms)
         if tenant.due != due:
             self._tenants.schedule.put(event.tenant_id, tenant.due)
@@ -243,7 +245,7 @@ class Detector:
             self._close(self._tenants.wake(tenant_id), self._closable, cause_ms)
 
     def _close(self, tenant: Tenant, closable: int, cause_ms: int) -> None:
-        self._effects += close_minutes(tenant, self._policy, closable, self._place, cause_ms)
+        self._effects += close_minutes(tenant, self._policy, self._state.services, closable, self._place, cause_ms)
         self._tenants.schedule.put(tenant.tenant_id, tenant.due)
 
     def _overrule(self, tenant_id: str, word: Override | Release | Watch) -> None:

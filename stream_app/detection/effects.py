@@ -1,9 +1,18 @@
 """What the core asks its driver to do; values only, performed by an adapter in this order."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, field
 
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import RejectReason
+from stream_app.detection.events import Event
+
+#: Of so many records one is looked at for which optional fields it has: enough for a share, and costs nothing.
+SAMPLED = 32
+#: Optional fields that features rest on; a closed set, so that it can label a metric.
+OPTIONAL_FIELDS = (
+    *("latency_ms", "reasoning_tokens", "max_tokens", "temperature", "logprobs", "n", "refused"),
+    *("client", "account", "prompt", "scores"),
+)
 
 
 class EmitDecision(Struct, frozen=True):
@@ -35,7 +44,10 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Tally(Struct):
-    """What became of the events of one chunk; ``forgotten`` counts tenants, ``withheld`` denials beyond the budget."""
+    """What became of the events of one chunk; ``forgotten`` counts tenants, ``withheld`` denials beyond the budget.
+
+    ``fields`` says how many of the ``sampled`` events had each optional field.
+    """
 
     applied: int = 0
     late: int = 0
@@ -44,6 +56,15 @@ class Tally(Struct):
     forgotten: int = 0
     newest_event_ms: int = 0
     withheld: int = 0
+    sampled: int = 0
+    fields: dict[str, int] = field(default_factory=dict)
+
+    def sample(self, event: Event) -> None:
+        """Note which optional fields an event has."""
+        self.sampled += 1
+        for name in OPTIONAL_FIELDS:
+            if getattr(event, name) is not UNSET:
+                self.fields[name] = self.fields.get(name, 0) + 1
 
     def add(self, other: "Tally") -> None:
         """Count another chunk's events, too."""
@@ -53,6 +74,9 @@ class Tally(Struct):
         self.rejected += other.rejected
         self.forgotten += other.forgotten
         self.withheld += other.withheld
+        self.sampled += other.sampled
+        for name, count in other.fields.items():
+            self.fields[name] = self.fields.get(name, 0) + count
         self.newest_event_ms = max(self.newest_event_ms, other.newest_event_ms)
 
 

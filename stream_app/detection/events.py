@@ -13,6 +13,11 @@ MAX_TOKENS = 10**9
 MAX_TEMPLATES = 4
 MAX_SCORES = 16
 
+#: The rate limiter's and the gateway's refusals: demand, but neither load nor evidence.
+DENIED_STATUS = frozenset({403, 429})
+#: From here on the provider failed: that is no load either, and judged against its failures towards everybody.
+FAILED_STATUS = 500
+
 Text = Annotated[str, Meta(max_length=MAX_STRING_CHARS)]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_STRING_CHARS)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
@@ -117,3 +122,8 @@ class Event(Struct, frozen=True, gc=False):
     account: Account | UnsetType = UNSET
     prompt: Prompt | UnsetType = UNSET
     scores: Annotated[dict[Text, Score], Meta(max_length=MAX_SCORES)] | UnsetType = UNSET
+
+
+def is_served(status_code: int) -> bool:
+    """Whether a request was answered by the service itself; errors of the client (4xx) are such answers, too."""
+    return status_code < FAILED_STATUS and status_code not in DENIED_STATUS

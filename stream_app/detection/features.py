@@ -46,8 +46,8 @@ def _sums(name: str, unit: str, counter: Counter, per_minute: float) -> list[Fea
     ]
 
 
-def _shape(name: str, unit: str, median: float, log_sd: float) -> Feature:
-    return Feature(f"{name}_600s", unit, 600, Prior(median, log_sd), _TEN_MINUTES)
+def _shape(name: str, unit: str, median: float, log_sd: float = 0.5, kind: str = "") -> Feature:
+    return Feature(f"{name}_600s", unit, 600, Prior(median, log_sd), _TEN_MINUTES, kind=kind)
 
 
 #: Order is part of the encoded state: append only. The priors' medians describe a middling API customer in a minute in
@@ -62,10 +62,26 @@ FEATURES = (
     *_sums("output_tokens", "tokens", Counter.OUTPUT_TOKENS, 1_500.0),
     *_sums("errors", "requests", Counter.ERRORS, 0.2),
     _shape("input_per_request", "tokens per request", 1_000.0, 0.5),
-    _shape("output_per_request", "tokens per request", 300.0, 0.5),
+    _shape("output_per_request", "tokens per request", 300.0, 0.5, "output"),
     _shape("errors_percent", "percent", 2.0, 0.5),
     _shape("accounts", "accounts", 2.0, 0.5),
     _shape("model_shift_percent", "percent", 10.0, 0.5),
+    # Of all others' failures and latency, because an outage is nobody's doing (``services``).
+    _shape("provider_errors_percent", "percent", 1.0),
+    _shape("latency_percent", "percent of others'", 100.0),
+    # What optional fields tell (``shapes``); most of it is nothing for most tenants.
+    _shape("output_per_input_percent", "percent", 50.0, 0.7, "output"),
+    _shape("output_of_max_percent", "percent", 20.0, 0.7, "output"),
+    _shape("reasoning_per_request", "tokens per request", 200.0, 0.7, "output"),
+    _shape("refused_percent", "percent", 1.0, 0.7, "refusals"),
+    _shape("prefixes", "prefixes", 2.0),
+    _shape("ja4s", "fingerprints", 2.0),
+    _shape("templates", "templates", 5.0),
+    _shape("parameter_sets", "combinations", 2.0, 0.5, "parameters"),
+    _shape("logprobs_percent", "percent", 1.0, 0.7, "logprobs"),
+    _shape("repeated_prompts_percent", "percent", 10.0, 0.7, "prompts"),
+    _shape("jailbreak_percent", "percent", 1.0, 0.7, "jailbreak"),
+    _shape("cot_elicitation_percent", "percent", 1.0, 0.7, "elicitation"),
 )
 
 CODES = tuple(feature.code for feature in FEATURES)
@@ -74,5 +90,7 @@ SHAPES = tuple(index for index, feature in enumerate(FEATURES) if feature.counte
 #: Features learned when a minute closes, and those learned once every ten minutes.
 PER_MINUTE = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s <= 60)
 PER_TEN_MINUTES = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s > 60)
+#: Shapes are judged every so many minutes, twice in the window that they are over; every minute while on a rung.
+SHAPE_MINUTES = 5
 #: Ratios over fewer requests than this say nothing and are neither scored nor learned.
-MIN_SHAPE_REQUESTS = 20
+MIN_SHAPE_REQUESTS = 10

@@ -3,8 +3,9 @@
 from math import floor
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 
+from stream_app.detection.decisions import Budget
 from stream_app.detection.rules import HarmBudget
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
@@ -47,6 +48,12 @@ class Harm(Struct, array_like=True):
         used = sum(count for minute, count in self.denials.items() if minute > first)
         active = max(self.active, self.active_before)
         return Allowance(max(budget.at_least, floor(budget.share * active)), used)
+
+    def settle(self, budget: Budget, now_ms: int) -> bool:
+        """Count what a decision says of the budget: a denial, or that one was withheld, which is answered."""
+        if budget.withheld is UNSET:
+            self.count_denial(now_ms)
+        return budget.withheld is not UNSET
 
     def count_denial(self, now_ms: int) -> None:
         """A subject is newly denied now; what is over an hour old is dropped."""

@@ -11,7 +11,7 @@ from stream_app.detection.features import (
     MIN_SHAPE_REQUESTS,
     PER_MINUTE,
     PER_TEN_MINUTES,
-    SHAPES,
+    SHAPE_MINUTES,
     SUMS,
     Counter,
     Feature,
@@ -19,8 +19,10 @@ from stream_app.detection.features import (
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
 from stream_app.detection.scorers import Baseline, Expectation
+from stream_app.detection.services import Services
+from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import MAX_MODELS, PANES, Pane, Totals, is_block_end, shape_values
+from stream_app.detection.windows import MAX_MODELS, PANES, Totals, is_block_end
 
 #: Share of the usual model mix that a closed ten-minute block replaces: a day of active blocks.
 _MIX_MEMORY = 144.0
@@ -60,22 +62,29 @@ def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int,
     return sorted(scored, key=lambda s: -s.score)
 
 
-def sum_values(state: TenantState, newest: int) -> list[tuple[int, float]]:
+def sum_values(state: TenantState, newest: int, without: Sequence[int] = ()) -> list[tuple[int, float]]:
     """Values of all sums in the windows that end with pane ``newest``, open or closed; denied requests not counted.
+
+    ``without`` are accounts (CRC-32) whose requests are left out.
 
     The ten minutes end with the newest minute: late events may have made one that is newer than all panes.
     """
     windows = state.windows
-    short, long = windows.sum_panes(newest), windows.sum_long(max(windows.minutes, default=newest // PANES))
-    pane = windows.panes.get(newest)
+    last = max(windows.minutes, default=newest // PANES)
+    short, long = windows.sum_panes(newest, without), windows.sum_long(last, without)
+    pane = windows.sum_pane(newest, without)
     return [(index, _sum_value(FEATURES[index], pane, short, long)) for index in SUMS]
 
 
-def _sum_value(feature: Feature, pane: Pane | None, short: Totals, long: Totals) -> float:
+def _sum_value(feature: Feature, pane: Totals, short: Totals, long: Totals) -> float:
     assert feature.counter is not None  # noqa: S101
-    if feature.window_s == 10:
-        return pane.requests if pane else 0
-    return (short if feature.window_s == 60 else long)[feature.counter]
+    totals = pane if feature.window_s == 10 else short if feature.window_s == 60 else long
+    return totals[feature.counter]
+
+
+def is_up(state: TenantState) -> bool:
+    """Whether the tenant, or an account of it, stands on a rung."""
+    return (state.standing is not None and state.standing.is_up) or any(s.is_up for s in state.accounts.values())
 
 
 class ClosedMinute(NamedTuple):
@@ -89,11 +98,11 @@ class ClosedMinute(NamedTuple):
     asked: list[tuple[int, float]]
 
 
-def closed_values(state: TenantState, minute: int) -> ClosedMinute:
-    """Values of all features in the windows that end with a closed minute."""
+def closed_values(state: TenantState, minute: int, services: Services, without: Sequence[int] = ()) -> ClosedMinute:
+    """Values of all features in the windows that end with a closed minute, sums without those of some accounts."""
     windows = state.windows
-    short, long = windows.sum_panes(minute * PANES + PANES - 1), windows.sum_long(minute)
-    peak, asked_peak = windows.peak_pane(minute)
+    short, long = windows.sum_panes(minute * PANES + PANES - 1, without), windows.sum_long(minute, without)
+    peak, asked_peak = windows.peak_pane(minute, without)
     served: list[tuple[int, float]] = []
     asked: list[tuple[int, float]] = []
     for index in SUMS:
@@ -104,11 +113,17 @@ def closed_values(state: TenantState, minute: int) -> ClosedMinute:
         if feature.counter is Counter.REQUESTS:
             value = asked_peak if feature.window_s == 10 else value + totals[-1]
         asked.append((index, value))
+    if minute % SHAPE_MINUTES != SHAPE_MINUTES - 1 and not is_up(state):
+        return ClosedMinute(served, asked)
     if long[Counter.REQUESTS] >= MIN_SHAPE_REQUESTS:
-        shapes = shape_values(long, windows.distinct_accounts(minute), windows.mix(minute), state.models)
-        pairs = list(zip(SHAPES, shapes, strict=True))
-        served += pairs
-        asked += pairs
+        shapes = shape_values(windows, minute, long, state.models)
+        served += shapes
+        asked += shapes
+    own = windows.long(minute)
+    if long[Counter.REQUESTS] + sum(part.failed for part in own) >= MIN_SHAPE_REQUESTS:
+        compared = services.compare(minute, own)
+        served += compared
+        asked += compared
     return ClosedMinute(served, asked)
 
 

@@ -13,18 +13,22 @@ _NEVER_MS = 1 << 62
 
 def muted_until_ms(state: TenantState, policy: Policy, subject: Subject) -> int:
     """Until when scores change nothing for a subject, by an operator's word or the allow-list; 0 if they do."""
+    if not state.overrides and not policy.allow_list:
+        return 0
     override, entry = state.overrides.get(subject.key), policy.allowed.get(subject.key)
     return max(override.expires_ms if override else 0, entry.until_ms if entry else 0)
 
 
 def soft_until_ms(state: TenantState, subject: Subject, now_ms: int) -> int:
     """When a soft start ends, and what was released counts again; far away without one."""
-    soft = state.soft_starts.get(subject.key)
+    soft = state.soft_starts.get(subject.key) if state.soft_starts else None
     return soft.until_ms if soft and now_ms < soft.until_ms else _NEVER_MS
 
 
 def policy_for(state: TenantState, policy: Policy, subject: Subject, now_ms: int) -> Policy:
     """The policy as it holds for a subject now: by name, plan, watchlist, and what was released a little while ago."""
+    if not (state.soft_starts or state.watches or policy.watchlist or policy.overrides):
+        return policy
     soft = state.soft_starts.get(subject.key)
     floors = tuple(sorted(soft.floors.items())) if soft and now_ms < soft.until_ms else ()
     is_watched = listing(state, policy, subject, now_ms) is not UNSET

@@ -4,16 +4,14 @@ from zlib import crc32
 
 from msgspec import UNSET
 
-from stream_app.detection.events import Event
+from stream_app.detection.events import FAILED_STATUS, Event, is_served
 from stream_app.detection.features import Counter
 from stream_app.detection.schedules import NEVER
+from stream_app.detection.shapes import add_shape
 from stream_app.detection.state import (
     TenantState,
 )
 from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Minute, Pane, block_end
-
-#: The rate limiter's and the gateway's refusals: demand, but neither load nor evidence.
-DENIED_STATUS = frozenset({403, 429})
 
 _HOUR_PANES = 60 * PANES
 
@@ -27,8 +25,8 @@ class Tenant:
     """
 
     __slots__ = (
-        *("account", "due", "has_levels", "holds_until_ms", "is_changed", "minute", "pane", "pane_index", "room"),
-        *("state", "tenant_id"),
+        *("account", "counts", "due", "has_levels", "holds_until_ms", "is_changed", "is_counted", "minute", "pane"),
+        *("pane_index", "room", "state", "tenant_id"),
     )
 
     def __init__(self, tenant_id: str, state: TenantState) -> None:
@@ -42,6 +40,8 @@ class Tenant:
         self.pane: Pane | None = None
         self.minute: Minute | None = None
         self.account = ""
+        self.counts: list[int] = []
+        self.is_counted = False
         self.due = self.next_due()
 
     def open_pane(self, index: int, offset: int, time_ms: int, event_id: str) -> Pane:
@@ -82,11 +82,25 @@ class Tenant:
             pane.last_ms = time_ms
         elif time_ms < pane.first_ms:
             pane.first_ms = time_ms
+        is_other = event.account_id != self.account
+        if is_other:
+            self.account = event.account_id
+            self.counts = pane.counts_of(crc32(event.account_id.encode()))
+            self.is_counted = False
+        counts = self.counts
         if self._add(event, pane):
-            if event.account_id != self.account:
-                self.account = event.account_id
+            counts[0] += 1
+            counts[1] += event.input_tokens
+            counts[2] += event.output_tokens
+            if not self.is_counted:
+                self.is_counted = True
                 self.minute.add_account(event.account_id)  # type: ignore[union-attr]
             self.minute.add_model(event.model)  # type: ignore[union-attr]
+            self.minute.shape = add_shape(self.minute.shape, event)  # type: ignore[union-attr]
+            return True
+        counts[3] += 1
+        if event.status_code >= FAILED_STATUS:
+            self.minute.failed += 1  # type: ignore[union-attr]
         return True
 
     def count_late(self, event: Event, minute: int, closed: int) -> None:
@@ -101,11 +115,14 @@ class Tenant:
             if self._add(event, part):
                 part.add_account(event.account_id)
                 part.add_model(event.model)
+                part.shape = add_shape(part.shape, event)
+            elif event.status_code >= FAILED_STATUS:
+                part.failed += 1
         self.due = self.next_due()
 
     def _add(self, event: Event, part: Pane | Minute) -> bool:
         status = event.status_code
-        if status in DENIED_STATUS:
+        if not is_served(status):
             part.denied += 1
             return False
         room = self.room

@@ -1,48 +1,79 @@
-"""A look at a tenant whose room is used up: is a rung reached, and how far may each counter grow from here."""
+"""A look at a tenant whose room is used apart: is a rung reached, and how far may each counter grow from here."""
 
+from math import inf
+
+from stream_app.detection.accounts import is_responsible, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
+from stream_app.detection.features import Counter
 from stream_app.detection.harm import Harm
 from stream_app.detection.judgement import room, score_values, step_reached, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.lists import muted_until_ms, policy_for, soft_until_ms
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.policy import Policy
-from stream_app.detection.rules import Step
-from stream_app.detection.rulings import judge
+from stream_app.detection.rulings import judge, standing_of
 from stream_app.detection.state import TenantState
 
+_NEVER_MS = 1 << 62
 
-def look(tenant: Tenant, policy: Policy, harm: Harm, cause: Cause) -> Decision | None:
-    """Judge the windows that end now; a new denial is counted by the caller, who tells it."""
-    state, subject, now_ms = tenant.state, Subject(tenant.tenant_id), cause.now_ms
-    policy = policy_for(state, policy, subject, now_ms)
+
+def look(tenant: Tenant, policy: Policy, harm: Harm, cause: Cause, account_id: str) -> Decision | None:
+    """Judge the windows that end now; a new denial is counted by the caller, who tells it.
+
+    ``account_id`` is that of the event. If the account is on a rung of its own, or alone explains what the tenant is
+    apart to, it is the account that is judged.
+    """
+    state, now_ms = tenant.state, cause.now_ms
+    apart = set_apart(state, policy, tenant.tenant_id, now_ms)
+    account = Subject(tenant.tenant_id, account_id)
+    subject = account if account_id in apart else Subject(tenant.tenant_id)
+    rules = policy_for(state, policy, subject, now_ms)
     muted_until = muted_until_ms(state, policy, subject)
-    allowance = harm.allowance(policy.harm_budgets.subjects, now_ms)
-    if now_ms >= muted_until and allowance.is_spent and _is_waiting(state, policy, now_ms):
+    allowance = harm.allowance(rules.harm_budgets.subjects, now_ms)
+    if now_ms >= muted_until and allowance.is_spent and _is_waiting(state, rules, subject, now_ms):
         tenant.holds_until_ms = 0  # the budget may open at any event
         return None
-    values = sum_values(state, cause.newest_pane)
     decision: Decision | None = None
-    steps: list[Step] = []
-    if now_ms < muted_until:
-        tenant.holds_until_ms = muted_until
-    else:
-        scored = score_values(state, policy, values + state.pending)
-        if step_reached(policy, scored, reachable(policy, state.standing, now_ms)):
-            decision = judge(subject, state, policy, scored, cause, allowance)
-            tenant.due = tenant.next_due()
-        steps = reachable(policy, state.standing, now_ms)
-        tenant.holds_until_ms = min(
-            next_reach_ms(policy, state.standing, now_ms), soft_until_ms(state, subject, now_ms)
-        )
-    state.pending = []
-    tenant.room = room(state, policy, values, steps)
-    tenant.has_levels = any(value > policy.floors[index] for index, value in values)
+    values: list[tuple[int, float]] | None = None
+    if now_ms >= muted_until:
+        values = sum_values(state, cause.newest_pane, without(apart, account_id))
+        pending = [] if subject is account else state.pending
+        scored = score_values(state, rules, values + pending)
+        steps = reachable(rules, standing_of(state, subject), now_ms)
+        if scored and step_reached(rules, scored, steps):
+            if subject is not account and is_responsible(
+                state, rules, account_id, cause.newest_pane, scored, steps, apart
+            ):
+                subject = account
+            if now_ms >= muted_until_ms(state, policy, subject):
+                decision = judge(subject, state, rules, scored, cause, allowance)
+                tenant.due = tenant.next_due()
+    if subject.account_id is None:
+        state.pending = []
+    _make_room(tenant, policy, cause, None if apart or state.accounts else values)
     return decision
 
 
-def _is_waiting(state: TenantState, policy: Policy, now_ms: int) -> bool:
-    """Whether the tenant has been told that the spent budget alone keeps it from every rung above its own."""
-    standing = state.standing
+def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[int, float]] | None) -> None:
+    """How far the counters may grow before the tenant, or an account of it on a rung of its own, must be judged."""
+    state, now_ms = tenant.state, cause.now_ms
+    tenant.room, tenant.holds_until_ms, tenant.has_levels = [inf] * len(Counter), _NEVER_MS, False
+    apart = set_apart(state, policy, tenant.tenant_id, now_ms)
+    for account_id in (None, *apart):
+        subject = Subject(tenant.tenant_id, account_id)
+        rules = policy_for(state, policy, subject, now_ms)
+        muted_until, standing = muted_until_ms(state, policy, subject), standing_of(state, subject)
+        values = known or sum_values(state, cause.newest_pane, without(apart, account_id))
+        is_muted = now_ms < muted_until
+        steps = [] if is_muted else reachable(rules, standing, now_ms)
+        tenant.room = list(map(min, tenant.room, room(state, rules, values, steps)))
+        holds_until_ms = muted_until if is_muted else next_reach_ms(rules, standing, now_ms)
+        tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
+        tenant.has_levels |= any(value > rules.floors[index] for index, value in values)
+
+
+def _is_waiting(state: TenantState, policy: Policy, subject: Subject, now_ms: int) -> bool:
+    """Whether the subject has been told that the spent budget alone keeps it from every rung above its own."""
+    standing = standing_of(state, subject)
     return standing is not None and standing.is_withheld and not reachable(policy, standing, now_ms, can_deny=False)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from stream_app.detection.decisions import Action
+from stream_app.detection.decisions import Action, split_key
 from stream_app.detection.features import CODES, FEATURES
 from stream_app.detection.rules import (
     AllowEntry,
@@ -122,6 +122,16 @@ class Policy(BaseModel):
     def allowed(self) -> dict[str, AllowEntry]:
         """Entries of the allow-list by subject."""
         return {entry.subject: entry for entry in self.allow_list}
+
+    @cached_property
+    def allowed_accounts(self) -> dict[str, list[tuple[str, int]]]:
+        """Accounts on the allow-list and when their entries end, by tenant."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for entry in self.allow_list:
+            scope, parts = split_key(entry.subject)
+            if scope == "account":
+                found.setdefault(parts[0], []).append((parts[1], entry.until_ms))
+        return found
 
     @cached_property
     def watching(self) -> dict[str, WatchEntry]:

@@ -11,6 +11,7 @@ from stream_app.detection.decisions import Action
 from stream_app.detection.harm import Harm
 from stream_app.detection.ladder import Standing
 from stream_app.detection.scorers import Baseline
+from stream_app.detection.services import Services
 from stream_app.detection.watermark import Watermark
 from stream_app.detection.windows import Windows
 
@@ -81,7 +82,7 @@ class TenantState(Struct, array_like=True, gc=False):
 
 
 class PartitionState(Struct, array_like=True):
-    """What belongs to the partition: clock, next source offset, last operator record taken in, harm of the last hour.
+    """What belongs to the partition: clock, next source offset, last operator record taken in, last hour.
 
     ``journal_position`` is the next offset of its journal, in which operator records find their place among the events.
     """
@@ -91,6 +92,7 @@ class PartitionState(Struct, array_like=True):
     operator_offset: int = -1
     journal_position: int = 0
     harm: Harm = field(default_factory=Harm)
+    services: Services = field(default_factory=Services)
 
 
 def _sketch_bytes(sketch: hll_sketch) -> bytes:

@@ -10,8 +10,12 @@ A minute closes when the watermark passes its end. Windows slide by panes: the 6
 600 s window of minute M is M-9..M.
 """
 
+from collections.abc import Sequence
+
 from datasketches import hll_sketch, hll_union, tgt_hll_type
 from msgspec import Struct, field
+
+from stream_app.detection.shapes import Shape
 
 PANE_MS = 10_000
 MINUTE_MS = 60_000
@@ -25,6 +29,12 @@ OTHER_MODELS = "other"
 #: 2^8 registers: 6.5 % standard error, exact below eight accounts, at most 168 bytes.
 _HLL_LOG2_SIZE = 8
 
+#: Accounts counted apart in a pane, and of a closed minute: the one that makes a tenant's excess is among the first.
+MAX_HEAVY, MAX_HEAVY_MINUTE = 6, 3
+
+#: Requests, input tokens, output tokens and denied requests by account (CRC-32): never more than there were, but less
+#: when an account was not among the heavy ones for a while.
+Heavy = dict[int, list[int]]
 #: Requests, input tokens, output tokens, errors (``features.Counter``), and denied requests.
 Totals = tuple[int, int, int, int, int]
 
@@ -43,10 +53,23 @@ class Pane(Struct, array_like=True, gc=False):
     errors: int = 0
     denied: int = 0
     ids: dict[int, None] = field(default_factory=dict)
+    heavy: Heavy = field(default_factory=dict)
+
+    def counts_of(self, account: int) -> list[int]:
+        """Counts of an account in the pane, to be counted up; when there are too many, the smallest begins anew."""
+        counts = self.heavy.get(account)
+        if counts is None:
+            if len(self.heavy) >= MAX_HEAVY:
+                del self.heavy[min(self.heavy, key=lambda known: self.heavy[known][0] + self.heavy[known][3])]
+            counts = self.heavy[account] = [0, 0, 0, 0]
+        return counts
 
 
 class Minute(Struct, array_like=True, gc=False):
-    """What is kept of a minute: sums once it is closed, distinct accounts and model counts as they come."""
+    """What is kept of a minute: sums once it is closed, distinct accounts, model counts and shape as they come.
+
+    ``failed`` are the requests that the provider could not serve; they are among ``denied``: demand, but no load.
+    """
 
     requests: int = 0
     input_tokens: int = 0
@@ -55,6 +78,9 @@ class Minute(Struct, array_like=True, gc=False):
     denied: int = 0
     models: dict[str, int] = field(default_factory=dict)
     accounts: hll_sketch | None = None
+    failed: int = 0
+    shape: Shape | None = None
+    heavy: Heavy = field(default_factory=dict)
 
     def add_account(self, account_id: str) -> None:
         """Count a distinct account."""
@@ -87,8 +113,14 @@ class Windows(Struct, array_like=True, gc=False):
                 closed.output_tokens += pane.output_tokens
                 closed.errors += pane.errors
                 closed.denied += pane.denied
+                _merge(closed.heavy, pane.heavy)
         self.closed_minute = minute
-        return self.minutes.get(minute)
+        found = self.minutes.get(minute)
+        if found is not None:
+            found.heavy = _heaviest(found.heavy)
+            if found.shape is not None:
+                found.shape.recent = []
+        return found
 
     def forget(self, minute: int) -> None:
         """Drop what no window after a closed minute reaches."""
@@ -98,26 +130,39 @@ class Windows(Struct, array_like=True, gc=False):
         for index in [index for index in self.minutes if index <= minute - LONG_MINUTES]:
             del self.minutes[index]
 
-    def peak_pane(self, minute: int) -> tuple[int, int]:
+    def peak_pane(self, minute: int, without: Sequence[int] = ()) -> tuple[int, int]:
         """Requests in the busiest pane of a minute: those served, and those asked for (denied ones included)."""
         first = minute * PANES
         panes = [self.panes[i] for i in range(first, first + PANES) if i in self.panes]
+        if without:
+            sums = [_sum([pane], without) for pane in panes]
+            return max((s[0] for s in sums), default=0), max((s[0] + s[-1] for s in sums), default=0)
         served = max((pane.requests for pane in panes), default=0)
         return served, max((pane.requests + pane.denied for pane in panes), default=0)
 
-    def sum_panes(self, newest: int) -> Totals:
-        """Totals of the 60 s up to and including a pane."""
-        return _sum([pane for index, pane in self.panes.items() if newest - PANES < index <= newest])
+    def sum_pane(self, index: int, without: Sequence[int] = ()) -> Totals:
+        """Totals of one pane, without those of some accounts."""
+        pane = self.panes.get(index)
+        return _sum([pane] if pane else [], without)
 
-    def sum_long(self, minute: int) -> Totals:
-        """Totals of the ten minutes up to and including a minute, whether closed or open."""
+    def sum_panes(self, newest: int, without: Sequence[int] = ()) -> Totals:
+        """Totals of the 60 s up to and including a pane, without those of some accounts."""
+        return _sum([pane for index, pane in self.panes.items() if newest - PANES < index <= newest], without)
+
+    def sum_long(self, minute: int, without: Sequence[int] = ()) -> Totals:
+        """Totals of the ten minutes up to and including a minute, whether closed or open, without some accounts."""
         closed = self.closed_minute
         parts: list[Pane | Minute] = [
             m for index, m in self.minutes.items() if minute - LONG_MINUTES < index <= min(minute, closed)
         ]
         first_open = max(closed, minute - LONG_MINUTES) + 1
         parts += [pane for index, pane in self.panes.items() if first_open <= index // PANES <= minute]
-        return _sum(parts)
+        return _sum(parts, without)
+
+    def long(self, minute: int) -> list[Minute]:
+        """The minutes of the ten up to one, in order."""
+        first = minute - LONG_MINUTES + 1
+        return [self.minutes[index] for index in range(first, minute + 1) if index in self.minutes]
 
     def mix(self, minute: int) -> dict[str, int]:
         """Requests by model in the ten minutes up to a minute."""
@@ -156,7 +201,20 @@ def is_block_end(minute: int) -> bool:
     return block_end(minute) == minute
 
 
-def _sum(parts: list[Pane | Minute]) -> Totals:
+def _merge(total: Heavy, counted: Heavy) -> None:
+    for account, counts in counted.items():
+        known = total.get(account)
+        total[account] = counts[:] if known is None else [a + b for a, b in zip(known, counts, strict=True)]
+
+
+def _heaviest(heavy: Heavy) -> Heavy:
+    if len(heavy) <= MAX_HEAVY_MINUTE:
+        return heavy
+    order = sorted(heavy, key=lambda account: (-heavy[account][0] - heavy[account][3], account))
+    return {account: heavy[account] for account in order[:MAX_HEAVY_MINUTE]}
+
+
+def _sum(parts: list[Pane | Minute], without: Sequence[int] = ()) -> Totals:
     requests = input_tokens = output_tokens = errors = denied = 0
     for part in parts:
         requests += part.requests
@@ -164,25 +222,10 @@ def _sum(parts: list[Pane | Minute]) -> Totals:
         output_tokens += part.output_tokens
         errors += part.errors
         denied += part.denied
+        for account in without:
+            if (counts := part.heavy.get(account)) is not None:
+                requests -= counts[0]
+                input_tokens -= counts[1]
+                output_tokens -= counts[2]
+                denied -= counts[3]
     return requests, input_tokens, output_tokens, errors, denied
-
-
-def shape_values(totals: Totals, accounts: float, mix: dict[str, int], usual_mix: dict[str, float]) -> list[float]:
-    """Values of the shape features in the order of ``features.SHAPES``; at least one request was served."""
-    requests, input_tokens, output_tokens, errors, _ = totals
-    return [
-        input_tokens / requests,
-        output_tokens / requests,
-        100.0 * errors / requests,
-        accounts,
-        100.0 * _total_variation(mix, usual_mix),
-    ]
-
-
-def _total_variation(mix: dict[str, int], usual: dict[str, float]) -> float:
-    """Share of requests that went to other models than usual, 0..1; 0 while nothing is usual yet."""
-    requests, weight = sum(mix.values()), sum(usual.values())
-    if not requests or not weight:
-        return 0.0
-    models = mix.keys() | usual.keys()
-    return sum(abs(mix.get(m, 0) / requests - usual.get(m, 0.0) / weight) for m in sorted(models)) / 2

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from stream_app.detection.features import CODES
 from stream_app.detection.judgement import closed_values, sum_values
+from stream_app.detection.services import Services
+from stream_app.detection.shape_windows import total_variation
 from stream_app.detection.state import TenantState, decode_tenant
-from stream_app.detection.windows import MAX_MODELS, MAX_PANE_IDS, PANES, Minute, shape_values
+from stream_app.detection.windows import MAX_MODELS, MAX_PANE_IDS, PANES, Minute
 from tests.unit import streams
 from tests.unit.streams import BEGIN_MS, EventFields, event, new_detector, records, steady
 
@@ -34,7 +36,7 @@ def expected(events: list[EventFields], end_s: float, window_s: int) -> tuple[in
         item
         for item in events
         if end_s - window_s <= (streams.to_ms(item["time"]) - BEGIN_MS) / 1000 < end_s
-        and item["status_code"] not in {403, 429}
+        and item["status_code"] in {200, 400}
     ]
     return (
         len(inside),
@@ -55,7 +57,7 @@ def arrivals(draw: st.DrawFn) -> list[EventFields]:
             event(
                 max(now_ms - number * 7919 % 30_000, 0) / 1000,
                 id=str(number),
-                status_code=(200, 500, 429, 200)[kind],
+                status_code=(200, 400, 429, 503)[kind],
                 input_tokens=number * 13,
                 output_tokens=number,
             )
@@ -81,7 +83,7 @@ def test_sums_equal_a_count_over_all_events(events: list[EventFields]) -> None:
 def test_a_closed_minute_knows_its_busiest_ten_seconds() -> None:
     #   |..##..|    60 s with 3 and then 9 requests in two of its panes
     events = [event(20 + k, id=f"a{k}") for k in range(3)] + [event(31 + k / 2, id=f"b{k}") for k in range(9)]
-    found = dict(closed_values(state_after([*events, event(89)]), BEGIN_MINUTE).served)
+    found = dict(closed_values(state_after([*events, event(89)]), BEGIN_MINUTE, Services()).served)
     assert found[CODES.index("requests_10s")] == 9
     assert found[CODES.index("requests_60s")] == 12
 
@@ -136,8 +138,8 @@ def test_denied_requests_are_demand_and_nothing_else() -> None:
     state = state_after(
         [*sorted(served + denied, key=lambda item: item["time"]), event(89, id="end", account_id="one")]
     )
-    values = closed_values(state, BEGIN_MINUTE)
-    served_only = closed_values(state_after([*served, event(89, id="end", account_id="one")]), BEGIN_MINUTE)
+    values = closed_values(state, BEGIN_MINUTE, Services())
+    served_only = closed_values(state_after([*served, event(89, id="end", account_id="one")]), BEGIN_MINUTE, Services())
     assert values.served == served_only.served
     asked = dict(values.asked)
     assert asked[CODES.index("requests_60s")] == 55
@@ -180,8 +182,8 @@ def test_the_model_mix_is_bounded_and_its_shift_a_share() -> None:
         minute.add_model(f"model-{k}")
     assert sum(minute.models.values()) == 100
     assert len(minute.models) == MAX_MODELS + 1
-    assert shape_values((4, 40, 8, 1, 0), 2.0, {"a": 4}, {"b": 3.0, "a": 1.0}) == [10, 2, 25, 2, 75]
-    assert shape_values((4, 40, 8, 1, 0), 2.0, {"a": 4}, {})[-1] == 0
+    assert total_variation({"a": 4}, {"b": 3.0, "a": 1.0}) == 0.75
+    assert total_variation({"a": 4}, {}) == 0
 
 
 def test_what_a_tenant_keeps_is_bounded() -> None:

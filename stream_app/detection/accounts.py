@@ -1,0 +1,78 @@
+"""Which account of a tenant is responsible: whose share explains the excess, and who stands on a rung already."""
+
+from collections.abc import Sequence
+from zlib import crc32
+
+from stream_app.detection.decisions import split_key
+from stream_app.detection.judgement import Scored, bar_of, reaching, score_values, step_reached, sum_values
+from stream_app.detection.policy import Policy
+from stream_app.detection.rules import Step
+from stream_app.detection.state import TenantState
+
+#: Accounts of one tenant on rungs of their own at a time, and remembered with those released: beyond that it is the
+#: tenant's anomaly.
+MAX_UP, MAX_KNOWN = 3, 8
+#: Share of the excess over what is usual that one account must have for it to be the account's.
+EXPLAINING_SHARE = 0.8
+
+
+def fingerprint(account_id: str) -> int:
+    """What stands for an account in the windows."""
+    return crc32(account_id.encode())
+
+
+def set_apart(state: TenantState, policy: Policy, tenant_id: str, now_ms: int) -> list[str]:
+    """Accounts whose requests are not the tenant's: on rungs of their own, or under a word that mutes their scores.
+
+    None is on a rung of its own while the tenant is on one: an anomaly that has spread is the tenant's as a whole.
+    """
+    if not state.accounts and not state.overrides and tenant_id not in policy.allowed_accounts:
+        return []
+    is_up = state.standing is not None and state.standing.is_up
+    apart = [] if is_up else up_accounts(state)
+    told = [key for key, word in state.overrides.items() if key.startswith("account:") and now_ms < word.expires_ms]
+    said = [split_key(key)[1][1] for key in told]
+    allowed = [account_id for account_id, until_ms in policy.allowed_accounts.get(tenant_id, ()) if now_ms < until_ms]
+    return list(dict.fromkeys([*apart, *said, *allowed]))
+
+
+def up_accounts(state: TenantState) -> list[str]:
+    """Accounts of the tenant on rungs of their own."""
+    return [account_id for account_id, standing in state.accounts.items() if standing.is_up]
+
+
+def without(accounts: Sequence[str], but: str | None = None) -> list[int]:
+    """Fingerprints of accounts that are left out of a sum, all but one."""
+    return [fingerprint(account_id) for account_id in accounts if account_id != but]
+
+
+def is_responsible(  # noqa: PLR0917
+    state: TenantState,
+    policy: Policy,
+    account_id: str,
+    newest: int,
+    scored: Sequence[Scored],
+    steps: Sequence[Step],
+    apart: Sequence[str],
+) -> bool:
+    """Whether an account, that of the event that trips, alone explains what ``scored`` reaches.
+
+    Without it nothing is reached, it has most of each excess, and it is not the tenant's only account. Whoever is set
+    ``apart`` is in neither.
+    """
+    step = step_reached(policy, scored, steps)
+    is_one_too_many = account_id not in state.accounts and len(state.accounts) >= MAX_KNOWN
+    if step is None or is_one_too_many or len(up_accounts(state)) >= MAX_UP or not _has_others(state, account_id):
+        return False
+    rest = dict(sum_values(state, newest, [*without(apart), fingerprint(account_id)]))
+    for s in reaching(policy, scored, bar_of(step)):
+        excess = s.value - s.expectation.level(0.0)
+        if s.place not in rest or s.value - rest[s.place] < EXPLAINING_SHARE * excess:
+            return False
+    return step_reached(policy, score_values(state, policy, rest.items()), steps) is None
+
+
+def _has_others(state: TenantState, account_id: str) -> bool:
+    own, windows = fingerprint(account_id), state.windows
+    counted = [part.heavy for part in windows.minutes.values()] + [pane.heavy for pane in windows.panes.values()]
+    return any(account != own and counts[0] for heavy in counted for account, counts in heavy.items())

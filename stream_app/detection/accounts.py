@@ -75,4 +75,4 @@ def is_responsible(  # noqa: PLR0917
 def _has_others(state: TenantState, account_id: str) -> bool:
     own, windows = fingerprint(account_id), state.windows
     counted = [part.heavy for part in windows.minutes.values()] + [pane.heavy for pane in windows.panes.values()]
-    return any(account != own and counts[0] for heavy in counted for account, counts in heavy.items())
+    return any(account != own and counts.requests for heavy in counted for account, counts in heavy.items())

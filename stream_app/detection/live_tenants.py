@@ -11,7 +11,7 @@ from stream_app.detection.shapes import add_shape
 from stream_app.detection.state import (
     TenantState,
 )
-from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Minute, Pane, block_end
+from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Counts, Minute, Pane, block_end
 
 _HOUR_PANES = 60 * PANES
 
@@ -40,7 +40,7 @@ class Tenant:
         self.pane: Pane | None = None
         self.minute: Minute | None = None
         self.account = ""
-        self.counts: list[int] = []
+        self.counts = Counts()
         self.is_counted = False
         self.due = self.next_due()
 
@@ -89,16 +89,16 @@ class Tenant:
             self.is_counted = False
         counts = self.counts
         if self._add(event, pane):
-            counts[0] += 1
-            counts[1] += event.input_tokens
-            counts[2] += event.output_tokens
+            counts.requests += 1
+            counts.input_tokens += event.input_tokens
+            counts.output_tokens += event.output_tokens
             if not self.is_counted:
                 self.is_counted = True
                 self.minute.add_account(event.account_id)  # type: ignore[union-attr]
             self.minute.add_model(event.model)  # type: ignore[union-attr]
             self.minute.shape = add_shape(self.minute.shape, event)  # type: ignore[union-attr]
             return True
-        counts[3] += 1
+        counts.denied += 1
         if event.status_code >= FAILED_STATUS:
             self.minute.failed += 1  # type: ignore[union-attr]
         return True

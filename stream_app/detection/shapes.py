@@ -21,7 +21,8 @@ SCORE_NOISE = 0.5
 class Shape(Struct, array_like=True, gc=False):
     """What the optional fields of a minute's served requests told; a minute without any has none.
 
-    Distinct values are CRC-32s. ``recent`` are the minute's first SimHashes, dropped when it closes.
+    Distinct values are CRC-32s, in dicts because garbage collection looks at every list. ``recent`` are the minute's
+    first SimHashes, dropped when it closes.
     """
 
     capped: int = 0
@@ -38,11 +39,11 @@ class Shape(Struct, array_like=True, gc=False):
     scored: int = 0
     jailbreak: float = 0.0
     cot_elicitation: float = 0.0
-    prefixes: list[int] = field(default_factory=list)
-    ja4s: list[int] = field(default_factory=list)
-    templates: list[int] = field(default_factory=list)
-    parameters: list[int] = field(default_factory=list)
-    recent: list[int] = field(default_factory=list)
+    prefixes: dict[int, None] = field(default_factory=dict)
+    ja4s: dict[int, None] = field(default_factory=dict)
+    templates: dict[int, None] = field(default_factory=dict)
+    parameters: dict[int, None] = field(default_factory=dict)
+    recent: dict[int, None] = field(default_factory=dict)
 
     def add_tokens(self, event: Event) -> None:
         """Count what the client set, what it took, and what was refused."""
@@ -74,7 +75,7 @@ class Shape(Struct, array_like=True, gc=False):
                     break
             else:
                 if len(self.recent) < MAX_RECENT:
-                    self.recent.append(simhash)
+                    self.recent[simhash] = None
         if prompt.templates is not UNSET:
             for template in prompt.templates:
                 _add_distinct(self.templates, template)
@@ -119,10 +120,10 @@ def add_shape(shape: Shape | None, event: Event) -> Shape | None:
     return shape
 
 
-def _add_distinct(known: list[int], value: str) -> None:
+def _add_distinct(known: dict[int, None], value: str) -> None:
     fingerprint = crc32(value.encode())
     if fingerprint not in known and len(known) < MAX_DISTINCT:
-        known.append(fingerprint)
+        known[fingerprint] = None
 
 
 _PLACES = {code: place for place, code in enumerate(CODES)}

@@ -34,9 +34,23 @@ MAX_HEAVY, MAX_HEAVY_MINUTE = 6, 3
 
 #: Requests, input tokens, output tokens and denied requests by account (CRC-32): never more than there were, but less
 #: when an account was not among the heavy ones for a while.
-Heavy = dict[int, list[int]]
+Heavy = dict[int, "Counts"]
 #: Requests, input tokens, output tokens, errors (``features.Counter``), and denied requests.
 Totals = tuple[int, int, int, int, int]
+
+
+class Counts(Struct, array_like=True, gc=False):
+    """What an account asked for."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    denied: int = 0
+
+    @property
+    def asked(self) -> int:
+        """Requests, denied ones included."""
+        return self.requests + self.denied
 
 
 class Pane(Struct, array_like=True, gc=False):
@@ -55,13 +69,13 @@ class Pane(Struct, array_like=True, gc=False):
     ids: dict[int, None] = field(default_factory=dict)
     heavy: Heavy = field(default_factory=dict)
 
-    def counts_of(self, account: int) -> list[int]:
+    def counts_of(self, account: int) -> Counts:
         """Counts of an account in the pane, to be counted up; when there are too many, the smallest begins anew."""
         counts = self.heavy.get(account)
         if counts is None:
             if len(self.heavy) >= MAX_HEAVY:
-                del self.heavy[min(self.heavy, key=lambda known: self.heavy[known][0] + self.heavy[known][3])]
-            counts = self.heavy[account] = [0, 0, 0, 0]
+                del self.heavy[min(self.heavy, key=lambda known: self.heavy[known].asked)]
+            counts = self.heavy[account] = Counts()
         return counts
 
 
@@ -119,7 +133,7 @@ class Windows(Struct, array_like=True, gc=False):
         if found is not None:
             found.heavy = _heaviest(found.heavy)
             if found.shape is not None:
-                found.shape.recent = []
+                found.shape.recent = {}
         return found
 
     def forget(self, minute: int) -> None:
@@ -204,13 +218,18 @@ def is_block_end(minute: int) -> bool:
 def _merge(total: Heavy, counted: Heavy) -> None:
     for account, counts in counted.items():
         known = total.get(account)
-        total[account] = counts[:] if known is None else [a + b for a, b in zip(known, counts, strict=True)]
+        if known is None:
+            known = total[account] = Counts()
+        known.requests += counts.requests
+        known.input_tokens += counts.input_tokens
+        known.output_tokens += counts.output_tokens
+        known.denied += counts.denied
 
 
 def _heaviest(heavy: Heavy) -> Heavy:
     if len(heavy) <= MAX_HEAVY_MINUTE:
         return heavy
-    order = sorted(heavy, key=lambda account: (-heavy[account][0] - heavy[account][3], account))
+    order = sorted(heavy, key=lambda account: (-heavy[account].asked, account))
     return {account: heavy[account] for account in order[:MAX_HEAVY_MINUTE]}
 
 
@@ -224,8 +243,8 @@ def _sum(parts: list[Pane | Minute], without: Sequence[int] = ()) -> Totals:
         denied += part.denied
         for account in without:
             if (counts := part.heavy.get(account)) is not None:
-                requests -= counts[0]
-                input_tokens -= counts[1]
-                output_tokens -= counts[2]
-                denied -= counts[3]
+                requests -= counts.requests
+                input_tokens -= counts.input_tokens
+                output_tokens -= counts.output_tokens
+                denied -= counts.denied
     return requests, input_tokens, output_tokens, errors, denied

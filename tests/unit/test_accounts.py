@@ -117,7 +117,7 @@ def test_counts_by_account_are_bounded_and_never_too_high() -> None:
     pane, asked = Pane(0, 0, 0, 0, "x"), {"heavy": 0}
     for k in range(3_000):
         account = 1 if k % 3 else 10 + k
-        pane.counts_of(account)[0] += 1
+        pane.counts_of(account).requests += 1
         asked["heavy"] += account == 1
     assert len(pane.heavy) <= MAX_HEAVY
-    assert asked["heavy"] * 0.9 <= pane.heavy[1][0] <= asked["heavy"]
+    assert asked["heavy"] * 0.9 <= pane.heavy[1].requests <= asked["heavy"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from math import ceil
 from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ JUMPY = Policy.model_validate(
             "throttle": {"enter": 0.8, "leave": 0.7, "ttl_s": 200, "max_ttl_s": 900},
             "block": {"enter": 0.9, "leave": 0.8, "ttl_s": 300, "max_ttl_s": 900, "after_s": 45},
         },
+        "together": {"kinds": 2, "up_to": "throttle"},
         "features": {
             "requests_10s": {"floor": 4, "up_to": "throttle"},
             "requests_60s": {"floor": 8, "up_to": "block"},
@@ -45,11 +47,29 @@ JUMPY = Policy.model_validate(
             "errors_percent_600s": {"floor": 10, "up_to": "observe"},
             "accounts_600s": {"floor": 3, "up_to": "observe"},
             "model_shift_percent_600s": {"floor": 20, "up_to": "observe"},
+            "provider_errors_percent_600s": {"floor": 5, "up_to": "observe"},
+            "latency_percent_600s": {"floor": 120, "up_to": "observe"},
+            "output_of_max_percent_600s": {"floor": 20, "up_to": "observe"},
+            "logprobs_percent_600s": {"floor": 10, "up_to": "observe"},
+            "parameter_sets_600s": {"floor": 2, "up_to": "observe"},
+            "repeated_prompts_percent_600s": {"floor": 10, "up_to": "observe"},
         },
     }
 )
 FAR_FUTURE_MS = 1 << 50
 TENANTS = ("ada", "bob", "cy", "dee")
+
+
+def sparing(random: Random) -> dict[str, Any]:
+    """Optional fields as a plain client sends them, or none."""
+    return random.choice(({}, {"max_tokens": 4000, "logprobs": False, "latency_ms": 80.0}))
+
+
+def extracting(random: Random) -> dict[str, Any]:
+    """Optional fields as somebody sends them who takes all that he can."""
+    simhash = f"{(1 << random.randrange(64)) | 0xABC:016x}"
+    settings = {"max_tokens": 300, "logprobs": True, "temperature": random.randrange(10) / 10, "latency_ms": 900.0}
+    return settings | {"prompt": {"simhash": simhash}, "client": {"ja4": f"t{random.randrange(50)}"}}
 
 
 def made_up_events(random: Random, disorder_s: float = 0, longest_lull_s: float = 280) -> list[EventFields]:
@@ -65,6 +85,7 @@ def made_up_events(random: Random, disorder_s: float = 0, longest_lull_s: float 
         tenant = random.choice(TENANTS)
         status = random.choice((200, 200, 200, 200, 500, 429))
         tokens = random.choice((10, 400, 3000))
+        way = random.choice((sparing, sparing, extracting))
         for _ in range(random.choice((1, 1, 1, 3, 12, 25))):
             now_s += random.random() * random.choice((0.2, 2))
             made.append(
@@ -77,6 +98,7 @@ def made_up_events(random: Random, disorder_s: float = 0, longest_lull_s: float 
                     status_code=status,
                     input_tokens=tokens,
                     output_tokens=tokens // 2,
+                    **way(random),
                 )
             )
     return made

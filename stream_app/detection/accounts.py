@@ -6,7 +6,7 @@ from zlib import crc32
 from stream_app.detection.decisions import split_key
 from stream_app.detection.judgement import Scored, bar_of, reaching, score_values, step_reached, sum_values
 from stream_app.detection.policy import Policy
-from stream_app.detection.rules import Step
+from stream_app.detection.rules import Step, denies
 from stream_app.detection.state import TenantState
 
 #: Accounts of one tenant on rungs of their own at a time, and remembered with those released: beyond that it is the
@@ -24,12 +24,12 @@ def fingerprint(account_id: str) -> int:
 def set_apart(state: TenantState, policy: Policy, tenant_id: str, now_ms: int) -> list[str]:
     """Accounts whose requests are not the tenant's: on rungs of their own, or under a word that mutes their scores.
 
-    None is on a rung of its own while the tenant is on one: an anomaly that has spread is the tenant's as a whole.
+    None is on a rung of its own while the tenant is denied: an anomaly that has spread is the tenant's as a whole.
     """
     if not state.accounts and not state.overrides and tenant_id not in policy.allowed_accounts:
         return []
-    is_up = state.standing is not None and state.standing.is_up
-    apart = [] if is_up else up_accounts(state)
+    is_denied = state.standing is not None and denies(state.standing.rung)
+    apart = [] if is_denied else up_accounts(state)
     told = [key for key, word in state.overrides.items() if key.startswith("account:") and now_ms < word.expires_ms]
     said = [split_key(key)[1][1] for key in told]
     allowed = [account_id for account_id, until_ms in policy.allowed_accounts.get(tenant_id, ()) if now_ms < until_ms]

@@ -68,7 +68,7 @@ def _close_minute(  # noqa: PLR0917
 def _judge_account(
     subject: Subject, state: TenantState, policy: Policy, services: Services, cause: Cause
 ) -> Decision | None:
-    """An account on a rung of its own is judged by what it asks for; once the tenant is on one, it only cools down."""
+    """An account on a rung of its own is judged by what it asks for; once the tenant is denied, it only cools down."""
     account_id = str(subject.account_id)
     if not state.accounts[account_id].is_up:
         return None

@@ -89,6 +89,18 @@ def test_an_account_that_keeps_pushing_is_not_released_and_its_tenant_left_alone
     assert found[-1].expires_at > time_of(2 * HOUR_S - 60)
 
 
+def test_an_account_stays_on_its_rung_while_its_tenant_is_only_observed() -> None:
+    """Half of what it does fails, which the tenant is observed for."""
+    pushing = burst("eve", HOUR_S, HOUR_S + 30) + [
+        item | {"id": item["id"] + "p", "status_code": 400 if k % 2 else 429}
+        for k, item in enumerate(burst("eve", HOUR_S + 30, 2 * HOUR_S, 300))
+    ]
+    found = run(in_order(people(2 * HOUR_S), pushing, clock(2 * HOUR_S)), policy(rungs=no_block()))
+    assert ("tenant", None, "observe") in told(found)
+    assert ("account", "eve", "throttle") in told(found)
+    assert ("account", "eve", "allow") not in told(found)
+
+
 def no_block() -> dict[Any, Any]:
     rungs = POLICY.model_dump()["rungs"]
     return {name: rule for name, rule in rungs.items() if name is not Action.BLOCK}

@@ -1,5 +1,6 @@
 """The same core over files instead of Kafka: what the live detector would have decided."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from time import perf_counter
@@ -10,12 +11,14 @@ from msgspec import Struct
 from stream_app.detection.decode import Rejected, decode_record
 from stream_app.detection.detector import Detector, Record
 from stream_app.detection.effects import Effect, EmitDecision, Tally
-from stream_app.detection.operators import Instruction, parse_operator
+from stream_app.detection.operators import Instruction, JournalEntry, parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
 
 #: Lines between two looks at progress and pending operator records; any number gives the same decisions.
 CHUNK_LINES = 512
+#: What dead letters of operator records name as their topic.
+OPERATOR_TOPIC = "operator"
 #: Files carry no Kafka timestamp, so no event counts as coming from the future.
 NO_TIMESTAMP_MS = 1 << 62
 
@@ -51,10 +54,19 @@ _routing = msgspec.json.Decoder(_Routing | list[_Routing])
 
 
 class Replay:
-    """A run of the core over lines, one detector per partition; offsets are line numbers within the partition."""
+    """A run of the core over lines, one detector per partition; offsets are line numbers within the partition.
+
+    Operator records take effect where ``journal`` says, in the order of its entries; without one, at their event time.
+    """
 
     def __init__(
-        self, policy: Policy, partitions: int = 1, operator_lines: Sequence[bytes] = (), topic: str = "replay"
+        self,
+        policy: Policy,
+        partitions: int = 1,
+        operator_lines: Sequence[bytes] = (),
+        *,
+        journal: Sequence[JournalEntry] | None = None,
+        topic: str = "replay",
     ) -> None:
         self.states: list[dict[str, bytes]] = [{} for _ in range(partitions)]
         self.detectors = [
@@ -62,7 +74,11 @@ class Replay:
         ]
         self.summary = Summary()
         self._offsets = [0] * partitions
-        self._pending = [(offset, parse_operator(line), line) for offset, line in enumerate(operator_lines)]
+        self._operator = [(offset, parse_operator(line), line) for offset, line in enumerate(operator_lines)]
+        self._pending = [] if journal is not None else list(self._operator)
+        self._journals = [
+            deque(entry for entry in journal or () if entry.partition == number) for number in range(partitions)
+        ]
         self._newest_ms = 0
 
     def run(self, values: Iterable[bytes]) -> Iterator[Effect]:
@@ -74,7 +90,8 @@ class Replay:
             if not chunk:
                 break
             yield from self._noting(self._handle(chunk))
-        for detector in self.detectors:
+        for partition, detector in enumerate(self.detectors):
+            yield from self._noting(self._follow_journal(partition, self._offsets[partition]))
             yield from self._noting(detector.advance(NO_TIMESTAMP_MS))
         self._finish(perf_counter() - started)
 
@@ -86,12 +103,29 @@ class Replay:
             self._offsets[partition] = offset + 1
             by_partition.setdefault(partition, []).append(Record(offset, NO_TIMESTAMP_MS, value, {}))
         for partition, records in by_partition.items():
-            detector = self.detectors[partition]
-            yield from detector.handle(records)
-            tally = detector.take_tally()
+            yield from self._apply(partition, records)
+            tally = self.detectors[partition].take_tally()
             self.summary.add(tally)
             self._newest_ms = max(self._newest_ms, tally.newest_event_ms)
         yield from self._instruct()
+
+    def _apply(self, partition: int, records: list[Record]) -> Iterator[Effect]:
+        handle, journal = self.detectors[partition].handle, self._journals[partition]
+        first, end = records[0].offset, records[-1].offset + 1
+        while journal and journal[0].applied_after_offset + 1 < end:
+            place = max(journal[0].applied_after_offset + 1, first)
+            yield from handle(records[: place - first])
+            records, first = records[place - first :], place
+            yield from self._follow_journal(partition, place)
+        yield from handle(records)
+
+    def _follow_journal(self, partition: int, position: int) -> Iterator[Effect]:
+        """What took effect before the record at ``position`` was applied."""
+        journal = self._journals[partition]
+        while journal and journal[0].applied_after_offset < position:
+            yield from self.detectors[partition].instruct(
+                *self._operator[journal.popleft().operator_offset], OPERATOR_TOPIC
+            )
 
     def _partition_of(self, value: bytes) -> int:
         if len(self.detectors) == 1:
@@ -111,7 +145,7 @@ class Replay:
         while self._pending and _at_ms(self._pending[0][1]) <= self._newest_ms:
             offset, instruction, original = self._pending.pop(0)
             for detector in self.detectors:
-                yield from detector.instruct(offset, instruction, original, "operator")
+                yield from detector.instruct(offset, instruction, original, OPERATOR_TOPIC)
 
     def _noting(self, effects: Iterable[Effect]) -> Iterator[Effect]:
         for effect in effects:

@@ -3,20 +3,12 @@
 from threading import Event
 
 import msgspec
-from msgspec import Struct
 
 from stream_app.adapters.clients import read_to_end
 from stream_app.adapters.records import OutgoingRecord
+from stream_app.detection.operators import JournalEntry
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
-
-
-class JournalEntry(Struct, frozen=True):
-    """An operator record by its offset, and the last source offset applied before it."""
-
-    operator_offset: int
-    applied_after_offset: int
-
 
 _decoder = msgspec.json.Decoder(JournalEntry)
 

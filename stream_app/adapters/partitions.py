@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from stream_app.adapters.changelogs import ChangelogCopy
-from stream_app.adapters.journals import JournalEntry, journal_record
+from stream_app.adapters.journals import journal_record
 from stream_app.adapters.operator_log import OperatorLog
 from stream_app.adapters.outboxes import Checkpoint, Outbox
 from stream_app.adapters.sources import Chunk, SourceReader
 from stream_app.adapters.transactions import PartitionProducer
 from stream_app.detection.detector import Detector, Record
 from stream_app.detection.effects import Effect
+from stream_app.detection.operators import JournalEntry
 from stream_app.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class OwnedPartition:
         if self._journal:
             return
         for entry in self._operator_log.entries_after(self._detector.state.operator_offset):
-            await self._outbox.send_now(journal_record(JournalEntry(entry.offset, self.position - 1)))
+            await self._outbox.send_now(journal_record(JournalEntry(self.number, entry.offset, self.position - 1)))
             self._follow(entry.offset)
 
     def tend(self) -> bool:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.replay import Summary
+from stream_app.reports.journals import read_journal
 from stream_app.reports.lines import EventFiles, UnreadableError
 from stream_app.reports.results import REPORT, RunInput, write_results
 
@@ -31,6 +32,11 @@ MAX_PARTITIONS = 10_000
 )
 @click.option("--operator", type=click.Path(path_type=Path), help="Operator records, applied at their event time.")
 @click.option(
+    "--journal",
+    type=click.Path(path_type=Path),
+    help="Values of the journal topic: operator records are applied where they took effect in the live run.",
+)
+@click.option(
     "--partitions",
     type=click.IntRange(1, MAX_PARTITIONS),
     default=1,
@@ -39,7 +45,14 @@ MAX_PARTITIONS = 10_000
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the summary as one JSON object.")
 def replay(
-    *, events: tuple[Path, ...], out: Path, policy: Path | None, operator: Path | None, partitions: int, as_json: bool
+    *,
+    events: tuple[Path, ...],
+    out: Path,
+    policy: Path | None,
+    operator: Path | None,
+    journal: Path | None,
+    partitions: int,
+    as_json: bool,
 ) -> None:
     """Run the detector over files of events, without a broker.
 
@@ -50,13 +63,14 @@ def replay(
         _refuse(f"{out}: not a folder")
     rules = _policy(policy or DEFAULT_POLICY)
     try:
-        operator_lines = _operator_lines(operator) if operator else []
+        operator_lines = _lines(operator) if operator else []
+        entries = read_journal(journal, _lines(journal), len(operator_lines), partitions) if journal else None
         files = EventFiles(events)
     except UnreadableError as error:
         _refuse(str(error))
     with files:
         try:
-            summary = _run(RunInput(files, operator_lines, rules, partitions), out)
+            summary = _run(RunInput(files, operator_lines, entries, rules, partitions), out)
         except UnreadableError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
@@ -75,7 +89,7 @@ def _policy(path: Path) -> Policy:
         _refuse(f"{path}: {error.strerror or error}")
 
 
-def _operator_lines(path: Path) -> list[bytes]:
+def _lines(path: Path) -> list[bytes]:
     with EventFiles([path]) as files:
         return list(files.lines())
 

@@ -79,6 +79,18 @@ class Ignored(Struct, frozen=True):
 
 Instruction = SetPolicy | Override | Release | Watch | Ignored
 
+
+class JournalEntry(Struct, frozen=True):
+    """Where among a partition's events an operator record took effect: after the event at ``applied_after_offset``.
+
+    ``operator_offset`` is the record's own, in the operator topic. -1 means before all events.
+    """
+
+    partition: int
+    operator_offset: int
+    applied_after_offset: int
+
+
 _record = msgspec.json.Decoder(OperatorRecord)
 
 

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from stream_app.detection.effects import DeadLetter, EmitDecision
+from stream_app.detection.operators import JournalEntry
 from stream_app.detection.policy import Policy
 from stream_app.replay import Replay, Summary
 from stream_app.reports.histories import RunHistory, count_activity
@@ -30,6 +31,7 @@ class RunInput(NamedTuple):
 
     events: EventFiles
     operator_lines: list[bytes]
+    journal: list[JournalEntry] | None
     policy: Policy
     partitions: int
 
@@ -44,7 +46,7 @@ def write_results(run: RunInput, out: Path, on_progress: OnProgress) -> Summary:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".replay-", dir=out) as name:
         partial = Path(name)
-        replay = Replay(run.policy, run.partitions, run.operator_lines)
+        replay = Replay(run.policy, run.partitions, run.operator_lines, journal=run.journal)
         history = _decide(replay, run.events, partial, on_progress)
         tenants = {told.worst.tenant_id for told in history.worst_first()}
         activity = count_activity(_counted(run.events.lines(), "reading for the plots", on_progress), tenants)

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from stream_app.cli.replay import replay
 from stream_app.reports.results import RESULTS
-from tests.unit.streams import POLICY_TEXT, event, steady, time_of
+from tests.unit.streams import POLICY_TEXT, event, operator_record, steady, time_of
 
 Run = Callable[..., Result]
 SOURCE = Path(__file__).parents[2]
@@ -135,3 +135,34 @@ def test_a_process_substitution_can_be_read(events: Path, tmp_path: Path) -> Non
     done = subprocess.run(["bash", "-c", command], cwd=SOURCE, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert orjson.loads(done.stdout)["events"] == 720
+
+
+def test_operator_records_take_effect_where_the_journal_says(run: Run, events: Path, tmp_path: Path) -> None:
+    operator, journal = tmp_path / "operator.jsonl", tmp_path / "journal.jsonl"
+    late = operator_record("policy", 0, body={"yaml": POLICY_TEXT.replace("test-1", "late-1")})
+    operator.write_bytes(late)
+    versions = []
+    for place in (-1, 5_000):
+        journal.write_bytes(orjson.dumps({"partition": 0, "operator_offset": 0, "applied_after_offset": place}))
+        assert run(events, "--operator", operator, "--journal", journal).exit_code == 0
+        decided = (tmp_path / "out" / "decisions.jsonl").read_bytes().splitlines()
+        versions.append({orjson.loads(line)["policy"]["version"] for line in decided})
+    assert versions == [{"late-1"}, {"default-1"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"{}", "entry 1: Object missing required field `partition`"),
+        (b'{"partition":3,"operator_offset":0,"applied_after_offset":0}', "entry 1: partition 3 of 1 (--partitions)"),
+        (
+            b'{"partition":0,"operator_offset":0,"applied_after_offset":0}',
+            "entry 1: operator record 0 of 0 (--operator)",
+        ),
+    ],
+)
+def test_a_journal_of_another_run_is_refused(run: Run, events: Path, tmp_path: Path, line: bytes, problem: str) -> None:
+    journal = tmp_path / "journal.jsonl"
+    journal.write_bytes(line)
+    done = run(events, "--journal", journal)
+    assert (done.exit_code, done.stderr) == (2, f"{journal}: {problem}\n")

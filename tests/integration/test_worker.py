@@ -21,6 +21,7 @@ from stream_app.demo.workers import running_worker
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import EmitDecision
 from stream_app.replay import Replay
+from stream_app.reports.journals import read_journal
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests import brokers
@@ -110,6 +111,46 @@ def test_people_steer_a_running_worker_and_a_restart_repeats_nothing(
         running.wait_for(5)
         assert running.decisions() == before
         assert len(running.read(TopicName.DEAD_LETTERS)) == 2
+
+
+def test_replay_with_the_journal_decides_what_the_steered_worker_decided(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = create_topics_for(topic_prefix)
+    expires_at = (NOW + timedelta(hours=1)).isoformat()
+    steps = [
+        operator_record(1, "policy", body={"yaml": touchy_policy()}),
+        operator_record(2, "override", subject="tenant:foe", expires_at=expires_at, body={"action": "throttle"}),
+        b"nonsense",
+        operator_record(3, "release", subject="tenant:foe"),
+    ]
+    with deployment(settings, tmp_path) as running:
+        for number, step in enumerate(steps):
+            for tenant_id in ("foe", "calm", f"loud-{number}"):
+                running.send_events(burst(tenant_id, 100 * number, 100, NOW + timedelta(seconds=40 * number - 300)))
+            running.wait_for(300 * (number + 1))
+            running.operate(step)
+        running.read_until(TopicName.JOURNAL, len(steps) * settings.partitions)
+        operator, journal = running.read(TopicName.OPERATOR), running.read(TopicName.JOURNAL)
+        source = sorted(running.read(TopicName.REQUESTS), key=lambda record: (record.partition, record.offset))
+        live = running.decisions()
+
+    operator_lines = [record.value or b"" for record in operator]
+    lines = [record.value or b"" for record in journal]
+    entries = read_journal(Path("journal"), lines, len(operator_lines), settings.partitions)
+    replay = Replay(
+        read_policy(settings),
+        settings.partitions,
+        operator_lines,
+        journal=entries,
+        topic=settings.topic(TopicName.REQUESTS),
+    )
+    effects = list(replay.run(record.value or b"" for record in source))
+    expected = [effect.decision for effect in effects if isinstance(effect, EmitDecision)]
+    by_id = {decision.decision_id: decision for decision in expected}
+    assert {decision.key for decision in expected} >= {"tenant:foe", "tenant:loud-3"}
+    assert {decision.decision_id: decision for decision in live} == by_id
+    assert len(live) == len(expected)
 
 
 def test_a_restart_in_the_middle_of_a_window_changes_no_decision(

@@ -1,5 +1,8 @@
 """A deployment under test: topics, a running worker, a producer, and what came out."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -85,10 +88,23 @@ def deployment(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
             "bootstrap.servers": settings.broker,
             "partitioner": "murmur2",
             "enable.idempotence": not settings.embedded,
-            "message.max.bytes": 4 << 20,
+            "message.max.bytes": 12 << 20,
             "linger.ms": 5,
             "log_level": 0,
         }
     )
     with running_worker(settings, tmp_path / "worker.log") as worker:
         yield Deployment(settings, worker, producer)
+
+
+def run_worker(settings: Settings) -> "subprocess.CompletedProcess[str]":
+    """Run a worker that is to end by itself."""
+    given = {f"STILLWATCH_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()}
+    return subprocess.run(
+        [sys.executable, "-m", "stream_app", "worker"],
+        env=os.environ | given,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )

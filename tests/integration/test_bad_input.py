@@ -7,11 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import Producer
 
 from stream_app.detection.partitions import partition_of
+from stream_app.detection.state import PARTITION_KEY, STATE_VERSION
 from stream_app.topology import TopicName
 from tests.conftest import SettingsFor
-from tests.integration.streaming import Deployment, deployment
+from tests.integration.streaming import Deployment, deployment, run_worker
 
 TENANT = "acme"
 NOW = datetime.now(UTC)
@@ -103,16 +105,55 @@ def test_each_bad_record_is_one_dead_letter_and_the_good_ones_count(
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("broker", ["real"], indirect=True)
-def test_a_message_of_two_mebibytes_is_refused_without_its_content(
-    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, allow_large_messages: Any
+@pytest.mark.parametrize("size_mib", [2, 10])
+def test_a_message_above_the_limit_is_refused_without_its_content(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, allow_large_messages: Any, size_mib: int
 ) -> None:
     settings = create_topics_for(topic_prefix)
-    allow_large_messages(settings.broker, settings.topic(TopicName.REQUESTS), 4 << 20)
+    allow_large_messages(settings.broker, settings.topic(TopicName.REQUESTS), 12 << 20)
     with deployment(settings, tmp_path) as running:
-        running.send(orjson.dumps(event(1, padding="x" * (2 << 20))), tenant_id=TENANT)
+        running.send(orjson.dumps(event(1, padding="x" * (size_mib << 20))), tenant_id=TENANT)
         send_good(running, range(2, 4))
         running.producer.flush()
         running.wait_for(3)
         (letter,) = running.read(TopicName.DEAD_LETTERS)
     assert orjson.loads(letter.value or b"")["reason"] == "too_large"
     assert "original" not in dict(letter.headers)
+
+
+def test_a_run_of_nothing_but_garbage_becomes_dead_letters(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = create_topics_for(topic_prefix)
+    garbage = 3_000
+    with deployment(settings, tmp_path) as running:
+        for number in range(garbage):
+            running.send(b"\xff%d" % number, tenant_id=TENANT)
+        send_good(running, range(3))
+        running.producer.flush()
+        counts = running.wait_for(garbage + 3)
+        letters = running.read_until(TopicName.DEAD_LETTERS, garbage)
+    assert (counts.applied, counts.rejected) == (3, garbage)
+    assert sorted(orjson.loads(letter.value or b"")["offset"] for letter in letters) == list(range(garbage))
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ((b"acme", bytes((STATE_VERSION + 1,)) + b"from the future"), f"state version {STATE_VERSION + 1}"),
+        ((PARTITION_KEY.encode(), bytes((STATE_VERSION,)) + b"\xc1"), "unreadable state of 1 bytes"),
+        ((b"acme", b""), "state version nothing"),
+    ],
+)
+def test_a_changelog_that_cannot_be_read_ends_the_worker_with_its_place(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, record: tuple[bytes, bytes], problem: str
+) -> None:
+    key, state = record
+    settings = create_topics_for(topic_prefix, partitions=1)
+    topic = settings.topic(TopicName.TENANT_STATE)
+    producer = Producer({"bootstrap.servers": settings.broker, "log_level": 0})
+    producer.produce(topic, state, key, partition=0)
+    producer.flush()
+    done = run_worker(settings)
+    assert done.returncode == 1
+    assert f"{topic}/0/0 (key {key.decode()!r}): {problem}" in done.stderr

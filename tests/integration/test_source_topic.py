@@ -1,8 +1,5 @@
 """What happens to the source topic behind a worker's back: it says so and stops, or says so and goes on."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +13,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests.conftest import SettingsFor
-from tests.integration.streaming import deployment
+from tests.integration.streaming import deployment, run_worker
 
 pytestmark = [
     pytest.mark.kafka,
@@ -48,18 +45,6 @@ def administer(settings: Settings, order: Callable[[AdminClient], dict[Any, Any]
     admin = AdminClient({"bootstrap.servers": settings.broker, "log_level": 0})
     for future in order(admin).values():
         future.result(STOP_S)
-
-
-def run_worker(settings: Settings) -> "subprocess.CompletedProcess[str]":
-    given = {f"STILLWATCH_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()}
-    return subprocess.run(
-        [sys.executable, "-m", "stream_app", "worker"],
-        env=os.environ | given,
-        capture_output=True,
-        text=True,
-        timeout=STOP_S,
-        check=False,
-    )
 
 
 def test_records_deleted_before_they_were_read_are_counted_and_the_rest_is_judged(

@@ -70,7 +70,7 @@ def replay(
         _refuse(str(error))
     with files:
         try:
-            summary = _run(RunInput(files, operator_lines, entries, rules, partitions), out)
+            summary = _run(RunInput(files, operator_lines, rules, partitions, entries), out)
         except UnreadableError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:

@@ -31,9 +31,9 @@ class RunInput(NamedTuple):
 
     events: EventFiles
     operator_lines: list[bytes]
-    journal: list[JournalEntry] | None
     policy: Policy
     partitions: int
+    journal: list[JournalEntry] | None = None
 
 
 def write_results(run: RunInput, out: Path, on_progress: OnProgress) -> Summary:

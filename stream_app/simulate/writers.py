@@ -5,22 +5,22 @@ from pathlib import Path
 
 import orjson
 
-from stream_app.simulate.population import Population
+from stream_app.simulate.streams import Stream
 
 #: Bytes held back before each write.
 BUFFER_BYTES = 1 << 20
 
 
-def write_scenario(plan: Population, folder: Path) -> Iterator[int]:
+def write_scenario(plan: Stream, folder: Path) -> Iterator[int]:
     """Write ``events.jsonl``, ``labels.jsonl`` and ``scenario.json``; gives the number of events so far, after each.
 
     Files of the same names are replaced. Raises ``OSError`` where the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scenario.json").write_bytes(orjson.dumps(plan.scenario(), option=orjson.OPT_APPEND_NEWLINE))
+    yield from _write_lines(folder / "events.jsonl", plan.events())
     for _ in _write_lines(folder / "labels.jsonl", plan.labels()):
         pass
-    yield from _write_lines(folder / "events.jsonl", plan.events())
+    (folder / "scenario.json").write_bytes(orjson.dumps(plan.scenario(), option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _write_lines(path: Path, lines: Iterable[dict[str, object]]) -> Iterator[int]:

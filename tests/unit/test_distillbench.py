@@ -39,7 +39,8 @@ def test_labels_name_every_account_and_when_it_began(stream: Stream, events: lis
         pass
     labels = list(stream.labels())
     roles = Counter(label["role"] for label in labels)
-    assert roles == {"benign": 300, "campaign": 30}
+    assert roles["campaign"] == 30
+    assert roles["benign"] > 300
     assert {(event.tenant_id, event.account_id) for event in events} <= {
         (label["tenant_id"], label["account_id"]) for label in labels
     }

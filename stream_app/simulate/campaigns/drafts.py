@@ -73,3 +73,7 @@ class Draft:
         accounts = joined([self.population, *self.tables])
         self.sources[:2] = [people(self.materials), applications(self.materials, accounts.wrapper.tolist())]
         return accounts
+
+
+#: Adds accounts, or changes what is there.
+Group = Callable[[Draft], None]

@@ -5,9 +5,10 @@ from datetime import datetime
 from functools import partial
 
 from stream_app.simulate.campaigns.accounts import DAY_MS
-from stream_app.simulate.campaigns.drafts import Draft
+from stream_app.simulate.campaigns.drafts import Draft, Group
+from stream_app.simulate.campaigns.hard_negatives import HARD_NEGATIVES
 from stream_app.simulate.campaigns.operations import Campaign
-from stream_app.simulate.campaigns.worlds import Group, World, setting_of
+from stream_app.simulate.campaigns.worlds import World, setting_of
 
 TENANTS_AT_SCALE_1 = 10_000
 MIN_TENANTS = 50
@@ -43,7 +44,7 @@ def world(
 def distillation(name: str, seed: int, scale: float, end: datetime, *, regime: str = "half") -> World:
     """One campaign, with as many accounts as a tenth of the tenants."""
     campaign = Campaign("campaign-1", "cot_elicitation", campaign_size(scale), regime=regime)
-    return world(name, seed, scale, end, groups=[with_campaigns(campaign)])
+    return world(name, seed, scale, end, groups=[*HARD_NEGATIVES.values(), with_campaigns(campaign)])
 
 
 SCENARIOS: dict[str, Callable[[int, float, datetime], World]] = {

@@ -1,6 +1,6 @@
 """A whole stream: ordinary tenants, hard negatives and campaigns, as events in order of event time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from stream_app.simulate.campaigns.accounts import HOUR_MS, PART, Accounts, Setting, ordinary_accounts
 from stream_app.simulate.campaigns.arrivals import Arrivals, all_of, hours_of, no_arrivals, own_sessions
 from stream_app.simulate.campaigns.attributes import load_clients
-from stream_app.simulate.campaigns.drafts import Draft
+from stream_app.simulate.campaigns.drafts import Draft, Group
 from stream_app.simulate.campaigns.materials import data_folder, load_materials
 from stream_app.simulate.campaigns.operations import Operation
 from stream_app.simulate.campaigns.prompts import Prompt, Sketches
@@ -16,9 +16,6 @@ from stream_app.simulate.campaigns.queues import Queue
 from stream_app.simulate.campaigns.requests import Event, EventWriter, drawn_shapes
 from stream_app.simulate.campaigns.rhythms import load_rhythms
 from stream_app.simulate.campaigns.truths import Truth
-
-#: Adds groups to a stream in the making.
-Group = Callable[[Draft], None]
 
 #: An account repeats one of its last prompts, this many of them.
 RECENT_PROMPTS = 4

@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "replay": {"detection"},
     "sketches": set(),
     "simulate": {"sketches"},
+    "evaluation": set(),
     "topology": set(),
     "settings": {"topology"},
     "metrics": {"__version__", "detection"},

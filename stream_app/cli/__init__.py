@@ -14,6 +14,7 @@ COMMANDS = {
     "decisions": "stream_app.cli.decisions",
     "demo": "stream_app.cli.demo",
     "doctor": "stream_app.cli.doctor",
+    "evaluate": "stream_app.cli.evaluate",
     "generate": "stream_app.cli.generate",
     "limiter": "stream_app.cli.limiter",
     "replay": "stream_app.cli.replay",

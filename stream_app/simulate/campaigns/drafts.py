@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from msgspec import Struct
 
-from stream_app.simulate.campaigns.accounts import Accounts, Ints, Setting, joined
+from stream_app.simulate.campaigns.accounts import Accounts, Setting, joined
 from stream_app.simulate.campaigns.arrivals import Arrivals
+from stream_app.simulate.campaigns.evasions import replace_banned, rotations
+from stream_app.simulate.campaigns.links import Change
 from stream_app.simulate.campaigns.materials import Materials
-from stream_app.simulate.campaigns.operations import Campaign, Members, Operation, drawn_members
+from stream_app.simulate.campaigns.members import Campaign, Members, drawn_members
+from stream_app.simulate.campaigns.operations import Operation
 from stream_app.simulate.campaigns.prompts import Source, applications, people
 
 #: Start of the hour to that hour's further requests, rows being those of the whole stream.
@@ -21,15 +24,6 @@ class Interruption(Struct, frozen=True):
 
     begin_ms: float
     end_ms: float
-
-
-class Change(Struct, frozen=True):
-    """From that time on, these rows have these values in the column."""
-
-    time_ms: float
-    column: str
-    rows: Ints
-    values: Ints
 
 
 @dataclass
@@ -62,9 +56,13 @@ class Draft:
     def add_campaign(self, campaign: Campaign) -> Members:
         """Draw the campaign's accounts and let it work."""
         members = drawn_members(self.setting, campaign, self.rng)
+        if campaign.banned_share:
+            members = replace_banned(members, campaign.banned_share, self.setting, self.rng)
         number = len(self.operations)
         members.accounts.campaign[:] = number
         first_row = self.add(members.accounts)
+        if campaign.is_rotating:
+            self.changes += rotations(members, first_row, self.setting, self.rng)
         self.operations.append(Operation(campaign, members, number, first_row, self.rng))
         return members
 

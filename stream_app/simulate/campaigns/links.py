@@ -12,7 +12,6 @@ from stream_app.simulate.campaigns.accounts import (
     Floats,
     Ints,
     Setting,
-    home_networks,
 )
 from stream_app.simulate.campaigns.attributes import drawn, networks_of
 
@@ -23,6 +22,15 @@ REGIMES = {"all": 1.0, "half": 0.5, "hard": 0.0}
 
 #: A client this rare is used by few of a hundred thousand tenants.
 RARE_WEIGHT = 5e-5
+
+
+class Change(Struct, frozen=True):
+    """From that time on, these rows have these values in the column."""
+
+    time_ms: float
+    column: str
+    rows: Ints
+    values: Ints
 
 
 class Habits(Struct, frozen=True):
@@ -78,7 +86,7 @@ def link_accounts(
     accounts.created_ms[chosen] = _burst_times(habits, starts_ms, len(chosen), rng)
     accounts.begin_ms = accounts.created_ms + rng.exponential(2 * HOUR_MS, count)
     chosen = np.flatnonzero(carried["payment"])
-    accounts.payment[chosen] = _shared(len(chosen), habits.accounts_per_card, rng)
+    accounts.payment[chosen] = linked_cards(len(chosen), habits, rng)
     accounts.payment_bin[chosen] = drawn(rng, "payment_bin", 1)[0]
     accounts.plan[chosen] = np.maximum(accounts.plan[chosen], 1)
     chosen = np.flatnonzero(carried["signup"])
@@ -90,16 +98,16 @@ def link_accounts(
     accounts.network_count[chosen] = rng.integers(2, MAX_NETWORKS + 1, size=len(chosen))
 
 
+def linked_cards(count: int, habits: Habits, rng: np.random.Generator) -> Ints:
+    """Cards that the operator spreads over so many accounts."""
+    return _shared(count, habits.accounts_per_card, rng)
+
+
 def pooled_networks(count: int, accounts_per_network: float, rng: np.random.Generator) -> Ints:
     """Each account's networks, from one pool."""
     size = max(6, round(MAX_NETWORKS * count / accounts_per_network))
     pool = networks_of(rng, size)
     return rng.choice(pool, size=(count, MAX_NETWORKS))
-
-
-def fresh_networks(count: int, rng: np.random.Generator) -> Ints:
-    """Networks nobody shares on purpose, as from residential proxies: a home in each account's own country."""
-    return home_networks(rng, networks_of(rng, count))
 
 
 def _burst_times(habits: Habits, starts_ms: float, count: int, rng: np.random.Generator) -> Floats:

@@ -1,28 +1,13 @@
-"""One distillation campaign in action: which accounts it has, and which of their requests extract."""
-
-from dataclasses import dataclass, field
+"""One distillation campaign in action: which requests of its accounts extract."""
 
 import numpy as np
-from msgspec import Struct
 
-from stream_app.simulate.campaigns.accounts import (
-    HOUR_MS,
-    MINUTE_MS,
-    Accounts,
-    Bools,
-    Floats,
-    Ints,
-    Setting,
-    ordinary_accounts,
-)
+from stream_app.simulate.campaigns.accounts import HOUR_MS, MINUTE_MS, Bools, Floats
 from stream_app.simulate.campaigns.arrivals import Arrivals
-from stream_app.simulate.campaigns.attributes import MODELS, drawn
-from stream_app.simulate.campaigns.links import carried_links, drawn_habits, link_accounts
+from stream_app.simulate.campaigns.attributes import MODELS
 from stream_app.simulate.campaigns.loads import Load, load_of
+from stream_app.simulate.campaigns.members import Campaign, Members
 from stream_app.simulate.campaigns.requests import Shapes
-
-#: Requests a day of a campaign's account, extraction included.
-MEAN_RATE = 15.0
 
 #: A pivot takes this long, and moves this share of the extraction.
 PIVOT_MS = 24 * HOUR_MS
@@ -30,79 +15,6 @@ PIVOT_SHARE = 0.5
 
 #: Extraction counted from here on is what detection delays are told from.
 COUNTED = 5_000
-
-
-class Campaign(Struct, frozen=True):
-    """What is asked for; all else is drawn. ``mix`` is the share of the accounts' requests that extract.
-
-    ``tenants`` puts all accounts into so many tenants; 0 leaves each alone in its own. ``banned_share`` of the accounts
-    are banned at one time and replaced by new ones. ``paraphrase`` is the share of items under a wrapper of their own.
-    """
-
-    campaign_id: str
-    family: str
-    size: int
-    regime: str = "half"
-    without: tuple[str, ...] = ()
-    mix: float = 0.1
-    load: str = "natural"
-    rate: float = MEAN_RATE
-    tenants: int = 0
-    banned_share: float = 0.0
-    is_pivoting: bool = False
-    is_rotating: bool = False
-    paraphrase: float = 0.0
-
-
-class Tilt(Struct, frozen=True):
-    """How far extraction requests differ in shape from their account's own; ``share`` of them use the campaign's."""
-
-    share: float
-    max_tokens: Ints
-    temperature: Ints
-    model: Ints
-    output_factor: float
-
-
-@dataclass
-class Members:
-    """A campaign's accounts as drawn. ``joins_ms`` is when each begins to extract."""
-
-    accounts: Accounts
-    joins_ms: Floats
-    starts_ms: float
-    pivots_ms: float
-    tilt: Tilt
-    bridges: dict[int, list[str]] = field(default_factory=dict)
-    waves: list[dict[str, object]] = field(default_factory=list)
-
-
-def drawn_members(setting: Setting, campaign: Campaign, rng: np.random.Generator) -> Members:
-    """The campaign's accounts, made ordinary first and linked afterwards."""
-    starts_ms = setting.begin_ms + rng.uniform(0.2, 0.32) * setting.span_ms
-    accounts = ordinary_accounts(setting, campaign.size, rng, family=campaign.family)
-    sigma = rng.uniform(0.6, 1.1)
-    accounts.rate = np.minimum(
-        rng.lognormal(np.log(campaign.rate) - sigma**2 / 2, sigma, campaign.size), 20 * campaign.rate
-    )
-    carried = carried_links(campaign.regime, campaign.without, campaign.size, rng)
-    link_accounts(accounts, carried=carried, habits=drawn_habits(setting, rng), starts_ms=starts_ms, rng=rng)
-    if campaign.tenants:
-        accounts.tenant = rng.integers(campaign.tenants, size=campaign.size)
-    ramp_ms = HOUR_MS * float(np.exp(rng.uniform(np.log(1), np.log(24))))
-    joins_ms = np.maximum(starts_ms + ramp_ms * rng.beta(1.0, 2.0, campaign.size), accounts.begin_ms)
-    pivots_ms = starts_ms + rng.uniform(0.4, 0.6) * (setting.end_ms - starts_ms) if campaign.is_pivoting else np.inf
-    return Members(accounts, joins_ms, starts_ms, pivots_ms, _drawn_tilt(rng))
-
-
-def _drawn_tilt(rng: np.random.Generator) -> Tilt:
-    return Tilt(
-        share=float(rng.uniform(0.0, 0.5)),
-        max_tokens=drawn(rng, "max_tokens", 3),
-        temperature=drawn(rng, "temperature", 3),
-        model=drawn(rng, "model", 2),
-        output_factor=float(rng.uniform(0.7, 2.0)),
-    )
 
 
 class Operation:

@@ -59,7 +59,10 @@ def _described(operation: Operation) -> dict[str, object]:
         "load": campaign.load,
         "accounts": len(operation.first_ms),
         "extractions": operation.total,
-        "waves": operation.members.waves,
+        "waves": [
+            {"time": rfc3339(wave.time_ms), "banned": wave.banned, "replacements": wave.replacements}
+            for wave in operation.members.waves
+        ],
     }
     times = {"first_extraction_time": first_ms, "counted_extraction_time": operation.counted_ms, **_shares(operation)}
     times["pivot_time"] = operation.members.pivots_ms

@@ -20,6 +20,9 @@ from stream_app.simulate.campaigns.truths import Truth
 #: An account repeats one of its last prompts, this many of them.
 RECENT_PROMPTS = 4
 
+#: An heir of unfinished work begins with so many old items.
+INHERITED_ITEMS = 3
+
 #: Failing requests are retried in full once the provider is back, within this time.
 RESTART_MS = 10 * 60_000
 
@@ -163,6 +166,12 @@ class PromptStream:
         self._sources = accounts.source.tolist()
         self._freshness = accounts.freshness.tolist()
         self._recent: list[list[dict[str, object]] | None] = [None] * len(accounts)
+        self._inherited = {
+            operation.first_row + place: INHERITED_ITEMS
+            for operation in draft.operations
+            for place, bridges in operation.members.bridges.items()
+            if "items" in bridges
+        }
         self._queues = [
             Queue(
                 operation.campaign.family,
@@ -179,10 +188,18 @@ class PromptStream:
         columns = (arrivals.account, arrivals.time_ms, arrivals.campaign, is_reported)
         for who, time_ms, campaign, reported in zip(*(column.tolist() for column in columns), strict=True):
             if campaign >= 0:
-                item = self._queues[campaign].next_item()
+                item = self._item(who, campaign)
                 yield self._sketches.sketched(item) if reported else None
             else:
                 yield self._own(who, time_ms) if reported else None
+
+    def _item(self, who: int, campaign: int) -> Prompt:
+        """An heir of unfinished work begins with items that the banned ones have sent."""
+        left = self._inherited.get(who, 0)
+        if not left:
+            return self._queues[campaign].next_item()
+        self._inherited[who] = left - 1
+        return self._queues[campaign].old_item()
 
     def _own(self, who: int, time_ms: float) -> dict[str, object]:
         recent = self._recent[who]

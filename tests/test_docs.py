@@ -32,6 +32,9 @@ from stream_app.limiter.decisions_table import DecisionsTable
 from stream_app.limiter.metrics import LimiterMetrics
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
+from stream_app.simulate.campaigns import SCENARIOS
+from stream_app.simulate.campaigns.hard_negatives import HARD_NEGATIVES
+from stream_app.simulate.campaigns.wrappers import FAMILIES
 from stream_app.topology import TopicName
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,6 +181,11 @@ def test_every_refusal_and_topic_is_documented(name: str) -> None:
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_is_documented(words: tuple[str, ...]) -> None:
     assert f"stillwatch {' '.join(words)}" in rows("operating")
+
+
+@pytest.mark.parametrize("name", [*SCENARIOS, *HARD_NEGATIVES, *FAMILIES])
+def test_every_scenario_hard_negative_and_family_is_documented(name: str) -> None:
+    assert f"`{name}`" in text_of("distillbench") or name.removeprefix("family-").replace("-", "_") in FAMILIES
 
 
 @pytest.mark.parametrize(("page", "words"), SHOWN, ids=[f"{named(page)}: {' '.join(words)}" for page, words in SHOWN])

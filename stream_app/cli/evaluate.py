@@ -48,54 +48,48 @@ def evaluate(folder: Path, decisions: Path | None, campaigns: Path | None, *, as
 
 
 def _show(scores: Scores) -> None:
-    console = Console()
+    console = Console(markup=False, highlight=False, soft_wrap=True)
     run = f"{scores.scenario} seed {scores.seed} scale {scores.scale:g}"
     counts = f"{scores.false} false, {scores.fragmented} fragmented, {scores.merged} merged"
     others = f"{scores.allowed} under contract, {scores.cohorts} cohorts"
     found = f"{scores.found} of {scores.campaigns} campaigns found"
-    console.print(f"{run}: {found}, {counts}, {others}", highlight=False)
+    console.print(f"{run}: {found}, {counts}, {others}")
     for score in scores.per_campaign:
+        found = (
+            f"found as {', '.join(score.campaign_ids)} ({', '.join(score.kinds)})" if score.is_found else "not found"
+        )
+        console.print(f"\n{score.campaign}, {score.accounts:,} accounts: {found}")
         console.print(_campaign_table(score))
+        console.print("; ".join(_told(score)))
     harm = scores.harm
-    table = Table(title=f"benign tenants ({harm.benign_tenants:,})", title_justify="left")
-    for name in (
-        "throttled",
-        "challenged",
-        "blocked",
-        "touched",
-        "by campaigns",
-        "touched per 100,000",
-        "allow-listed",
-    ):
-        table.add_column(name, justify="right")
-    tenants = (harm.throttled, harm.challenged, harm.blocked, harm.touched, harm.by_campaigns)
-    table.add_row(*map(str, tenants), f"{harm.touched_per_100k:.1f}", str(harm.allow_listed_touched))
-    console.print(table)
+    console.print(
+        f"\nbenign tenants: {harm.touched} of {harm.benign_tenants:,} touched "
+        f"({harm.touched_per_100k:.1f} per 100,000): "
+        f"{harm.throttled} throttled, {harm.challenged} challenged, {harm.blocked} blocked; "
+        f"{harm.by_campaigns} of them by campaigns, {harm.allow_listed_touched} allow-listed",
+    )
     for subject in scores.subjects:
         seen = "not denied" if subject.delay_s is None else f"denied {subject.delay_s:,.1f} s after its onset"
-        console.print(f"{subject.name} {subject.tenant_id}: {seen}", highlight=False)
+        console.print(f"{subject.name} {subject.tenant_id}: {seen}")
 
 
 def _campaign_table(score: CampaignScore) -> Table:
-    found = f"found as {', '.join(score.campaign_ids)} ({', '.join(score.kinds)})" if score.is_found else "not found"
-    title = f"{score.campaign}, {score.accounts:,} accounts: {found}"
-    table = Table(title=title, title_justify="left")
-    for name in ("set", "accounts", "recall", "precision"):
-        table.add_column(name, justify="left" if name == "set" else "right")
+    table = Table("set", "accounts", "recall", "precision")
     for name, of_set in (("member", score.member), ("act", score.act), ("block", score.block)):
         table.add_row(name, *_cells(of_set))
+    return table
+
+
+def _told(score: CampaignScore) -> list[str]:
     delays = {
-        "after the first extraction": score.delay_s,
+        "first alert, after the first extraction": score.delay_s,
         "after the 5,000th": score.delay_counted_s,
         "first alarm of any kind": score.alarm_delay_s,
     }
-    told = [f"{delay / 60:,.0f} min {name}" for name, delay in delays.items() if delay is not None]
+    told = [f"{name}: {delay / 60:,.0f} min" for name, delay in delays.items() if delay is not None]
     told.append(f"denied {score.denied_recall:.1%}, blocked {score.blocked_recall:.1%}")
     shares = {"members in time": score.in_time_recall, "heirs linked": score.heirs_recall}
-    told += [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
-    table.caption = "; ".join(told)
-    table.caption_justify = "left"
-    return table
+    return told + [f"{name} {share:.1%}" for name, share in shares.items() if share is not None]
 
 
 def _cells(of_set: SetScore) -> tuple[str, str, str]:

@@ -30,8 +30,8 @@ _SDKS = (
 )
 _SDK_VERSIONS = 12
 
-#: Browser user agents where no published log is at hand.
-_MADE_UP_AGENTS = 120
+#: Browser user agents where no published log is at hand: so many that the last ones are rare.
+_MADE_UP_AGENTS = 1_000
 MAX_AGENT_CHARS = 160
 
 COUNTRIES = ("US", "IN", "DE", "GB", "BR", "JP", "FR", "CA", "CN", "KR", "NG", "ID", "PL", "ES", "TR", "VN")
@@ -166,10 +166,8 @@ def language_of(country: str) -> str:
 
 def _browsers(path: Path) -> dict[str, int]:
     if not path.is_file():
-        return {
-            f"Mozilla/5.0 (Windows NT 10.0) Browser/{number}.0": 400 // (number + 1) + 1
-            for number in range(_MADE_UP_AGENTS)
-        }
+        agents = (f"Mozilla/5.0 (X11; Linux) Browser/{number}.0" for number in range(1, _MADE_UP_AGENTS + 1))
+        return {agent: round(100_000 * rank**-1.2) for rank, agent in enumerate(agents, start=1)}
     with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
         counts = Counter(row["user_agent"][:MAX_AGENT_CHARS] for row in csv.DictReader(file))
     counts.pop("", None)

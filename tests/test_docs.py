@@ -117,7 +117,10 @@ def test_every_variable_named_is_read_somewhere(page: Path) -> None:
     assert set(re.findall(r"STILLWATCH_[A-Z_]*[A-Z]", page.read_text())) <= known
 
 
-@pytest.mark.parametrize("name", ["STILLWATCH_TEST_BROKER", "STILLWATCH_SHARED_DATA", "STILLWATCH_SKETCH_KEY_FILE"])
+@pytest.mark.parametrize(
+    "name",
+    ["STILLWATCH_TEST_BROKER", "STILLWATCH_SHARED_DATA", "STILLWATCH_SKETCH_KEY_FILE", "STILLWATCH_SKETCH_WEIGHTS"],
+)
 def test_variables_outside_the_worker_are_documented(name: str) -> None:
     assert name in rows("settings")
 

@@ -9,7 +9,8 @@ import orjson
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from stream_app.sketches import Key, KeyFileError, load_key, sketch_prompt
+from stream_app.sketches import Key, KeyFileError, PromptScorer, WeightsError, load_key, sketch_prompt
+from stream_app.sketches.weights import SHIPPED
 
 
 class PromptLine(msgspec.Struct, frozen=True):
@@ -30,19 +31,27 @@ _decoder = msgspec.json.Decoder(PromptLine)
     type=click.Path(path_type=Path),
     help="File of one line key_id:hex-secret, readable by its owner only.  [env: STILLWATCH_SKETCH_KEY_FILE]",
 )
-def sketch(key_file: Path | None) -> None:
+@click.option(
+    "--weights",
+    envvar="STILLWATCH_SKETCH_WEIGHTS",
+    type=click.Path(path_type=Path),
+    default=SHIPPED,
+    show_default="those that come with the program",
+    help="Weights of the scores, trained on your own prompts.  [env: STILLWATCH_SKETCH_WEIGHTS]",
+)
+def sketch(key_file: Path | None, weights: Path) -> None:
     """Sketch prompts: JSON lines {ref, text, system?} on standard input, one sketch per line on standard output."""
     if key_file is None:
         raise click.UsageError("no key: give --key-file or set STILLWATCH_SKETCH_KEY_FILE")
     try:
-        key = load_key(key_file)
-    except KeyFileError as error:
+        key, scorer = load_key(key_file), PromptScorer.load(weights)
+    except (KeyFileError, WeightsError) as error:
         raise click.ClickException(str(error)) from error
-    if _sketch_lines(key):
+    if _sketch_lines(key, scorer):
         sys.exit(1)
 
 
-def _sketch_lines(key: Key) -> int:
+def _sketch_lines(key: Key, scorer: PromptScorer) -> int:
     """Copy standard input to standard output as sketches; returns the number of bad lines."""
     bad_lines = 0
     console = Console(stderr=True)
@@ -54,7 +63,7 @@ def _sketch_lines(key: Key) -> int:
             if not line.strip():
                 continue
             try:
-                output = _sketched(line, key)
+                output = _sketched(line, key, scorer)
             except (msgspec.MsgspecError, UnicodeError) as error:
                 bad_lines += 1
                 click.echo(f"line {number}: {error}", err=True)
@@ -65,7 +74,8 @@ def _sketch_lines(key: Key) -> int:
     return bad_lines
 
 
-def _sketched(line: bytes, key: Key) -> bytes:
+def _sketched(line: bytes, key: Key, scorer: PromptScorer) -> bytes:
     prompt = _decoder.decode(line)
     fields = msgspec.to_builtins(sketch_prompt(prompt.text, prompt.system, key=key))
-    return orjson.dumps({"ref": prompt.ref} | fields, option=orjson.OPT_APPEND_NEWLINE)
+    scores = {"scores": scorer.score(prompt.text)}
+    return orjson.dumps({"ref": prompt.ref} | fields | scores, option=orjson.OPT_APPEND_NEWLINE)

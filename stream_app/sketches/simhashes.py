@@ -31,12 +31,14 @@ def word_hashes(words: Sequence[str], key: Key) -> NDArray[np.uint64]:
 
 def simhash(hashes: NDArray[np.uint64]) -> str:
     """16 hex digits from the hashes of a text's words in their order; zeros when there are none."""
-    features = np.unique(np.concatenate((hashes, _pairs(hashes[:-1], hashes[1:]))))
+    features = np.unique(np.concatenate((hashes, neighbour_pairs(hashes))))
     votes = np.unpackbits(features.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=0, dtype=np.int64)
     return np.packbits(votes * 2 > len(features)).tobytes().hex()
 
 
-def _pairs(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def neighbour_pairs(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hash of each pair of neighbours, order and all; one fewer than there are words."""
+    left, right = hashes[:-1], hashes[1:]
     pairs = left + (right << np.uint64(1) | right >> np.uint64(63))
     for factor in _MIX:
         pairs = (pairs ^ (pairs >> _HALF)) * factor

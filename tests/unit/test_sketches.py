@@ -203,7 +203,7 @@ def test_the_command_copies_lines_to_sketches(tmp_path: Path) -> None:
     result = run("\n\n".join(map(json.dumps, lines)).encode(), "--key-file", str(key_file(tmp_path)))
     assert result.exit_code == 0
     first, second = map(json.loads, result.stdout.splitlines())
-    assert set(first) == {"ref", "key_id", "simhash", "body_simhash", "templates", "chars"}
+    assert set(first) == {"ref", "key_id", "simhash", "body_simhash", "templates", "chars", "scores"}
     assert set(second) == {*first, "system"}
     assert (first["ref"], second["ref"], first["key_id"]) == ("a", 7, "2025-a")
     assert first["simhash"] == sketch_prompt(f"{WRAPPER}: {CANARY}", key=KEY).simhash

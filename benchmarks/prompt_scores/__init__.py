@@ -1,0 +1,1 @@
+"""Training and evaluation of the prompt scores that ``stillwatch sketch`` gives."""

@@ -40,6 +40,8 @@ bench: setup ## Run the benchmarks (an hour)
 	@$(RUN) benchmarks.throughput
 	@$(RUN) benchmarks.checkpoints
 	@$(RUN) benchmarks.operation --out out/operation
+	@$(RUN) benchmarks.prompt_scores evaluate
+	@$(RUN) benchmarks.prompt_series
 
 race: setup ## Race against Flink, Kafka Streams, Bytewax, Quix and plain Faust (an hour)
 	@$(RUN) benchmarks.race --out out/race

@@ -68,7 +68,7 @@ class SeriesCounts(NamedTuple):
     attacks: int = 0
 
 
-class SeenPrompt(Struct, array_like=True):
+class SeenPrompt(Struct, array_like=True, gc=False):
     """A remembered prompt, always the newest of its kind; about 35 bytes.
 
     ``run`` is how many edits led to it, less what other material took.
@@ -82,7 +82,7 @@ class SeenPrompt(Struct, array_like=True):
     run: int = 0
 
 
-class AccountSeries(Struct, array_like=True):
+class AccountSeries(Struct, array_like=True, gc=False):
     """What is remembered of one account: at most three prompts, and counts by ten-minute block of the last hour."""
 
     last_ms: int = 0
@@ -106,7 +106,7 @@ class AccountSeries(Struct, array_like=True):
         self.prompts = [prompt for prompt in self.prompts if prompt.time_ms > now_ms - WINDOW_MS]
 
 
-class Series(Struct, array_like=True):
+class Series(Struct, array_like=True, gc=False):
     """The accounts of one tenant that are followed: at most four, those with evidence before others, then the newest.
 
     A few microseconds an event; about 120 bytes an account beside its name.

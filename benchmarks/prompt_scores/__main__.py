@@ -15,7 +15,7 @@ from benchmarks.prompt_scores.corpus import TRAINABLE, Example, from_templates, 
 from benchmarks.prompt_scores.evaluation import Row, evaluate, speed_us, training_set
 from benchmarks.prompt_scores.training import PASSES, train
 from stream_app.sketches.scores import PromptScorer
-from stream_app.sketches.weights import SCORE_NAMES, SHIPPED, write_weights
+from stream_app.sketches.weights import SCORE_NAMES, write_weights
 
 #: Beside the clone, as the tests expect it.
 _BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -34,9 +34,7 @@ def main() -> None:
 @click.option(
     "--own", type=click.Path(path_type=Path, dir_okay=False), help="JSON lines {text, jailbreak?, cot_elicitation?}."
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=SHIPPED, show_default="the shipped file"
-)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write.")
 def train_command(own: Path | None, out: Path) -> None:
     """Train on the published prompts that may be trained on, the templates, and your own prompts."""
     sources = _published()

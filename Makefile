@@ -4,7 +4,7 @@ RUN := $(BIN)/python -m
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck faults bench race soak kafka lock clean
+.PHONY: help setup demo test lint typecheck faults bench quality race soak kafka lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ bench: setup ## Run the benchmarks (an hour)
 	@$(RUN) benchmarks.operation --out out/operation
 	@$(RUN) benchmarks.prompt_scores evaluate
 	@$(RUN) benchmarks.prompt_series
+
+quality: setup ## Measure what is found, how soon, and what is found in vain, beside rivals (a quarter of an hour)
+	@$(RUN) benchmarks.quality --out benchmarks/results
 
 race: setup ## Race against Flink, Kafka Streams, Bytewax, Quix and plain Faust (an hour)
 	@$(RUN) benchmarks.race --out out/race

@@ -36,8 +36,8 @@ def page(outcomes: Sequence[Outcome], standings: Sequence[Standing], said: Mappi
         "",
         "Made-up, labelled streams and real clients' curves, judged by the core under the default policy, enforced: "
         "what it denies is denied, and clients react to that. Times are event time. A false decision is an entry onto "
-        "a rung (no renewal) outside an anomaly; observe denies nothing. Intervals are 95 %: Wilson's for shares, exact "
-        "Poisson for rates, bootstrapped for quantiles.",
+        "a rung (no renewal) outside an anomaly; observe denies nothing. Intervals are 95 %: Wilson's for shares, "
+        "exact Poisson for rates, bootstrapped for quantiles.",
         "",
         "## Acceptance",
         "",

@@ -132,8 +132,8 @@ def _rivals(standings: Sequence[Standing]) -> list[str]:
     families = list(dict.fromkeys(one.family for one in standings[0].alarmed))
     rows = [
         f"Each rival's threshold is the lowest that costs it {BUDGET:g} false alarm per 1,000 tenant-days on the "
-        "tuning seeds, over all scenarios; alarms of one tenant in hours next to each other are one. Shares of "
-        "anomalies found, while they last:",
+        "tuning seeds, over all scenarios; alarms of one tenant in hours in a row are one a day. Shares of anomalies "
+        "found, while they last:",
         "",
         "![False alarms per 1,000 tenant-days against the share of anomalies found](quality-recall.svg)",
         "",

@@ -13,12 +13,14 @@ from benchmarks.quality.streams import GRACE_MS, HOUR_MS, Stream
 class Reached(Struct, frozen=True):
     """What a rival's levels say of a stream at any threshold: peaks of quiet tenant-hours, and paths of anomalies.
 
-    ``quiet`` has the highest level of every hour outside anomalies (0 in between), hours of a tenant next to each
-    other; ``paths`` for each anomaly the moments at which its level was higher than ever since the onset.
+    ``quiet`` has the highest level of every hour outside anomalies, hours of a tenant next to each other and a silent
+    one behind them; ``paths`` for each anomaly the moments at which its level was higher than ever since the onset, and
+    ``before`` the highest level in the hour before: what has alarmed already finds nothing new.
     """
 
     quiet: Floats
     paths: list[tuple[NDArray[np.int64], Floats]]
+    before: list[float]
 
 
 def reached(stream: Stream, levels: Levels) -> Reached:
@@ -26,9 +28,12 @@ def reached(stream: Stream, levels: Levels) -> Reached:
     first = int(stream.rows["arrival_ms"][0]) // HOUR_MS
     hours = stream.end_ms // HOUR_MS - first + 3  # one silent hour between two tenants
     is_quiet = levels.at_ms >= stream.counted_ms
-    paths = []
+    paths, before = [], []
     for truth in stream.truths:
-        mine = (levels.tenant == truth.tenant) & (levels.at_ms >= truth.onset_ms)
+        own = levels.tenant == truth.tenant
+        just_before = own & (levels.at_ms < truth.onset_ms) & (levels.at_ms >= truth.onset_ms - HOUR_MS)
+        before.append(float(levels.level[just_before].max(initial=0.0)))
+        mine = own & (levels.at_ms >= truth.onset_ms)
         during = mine & (levels.at_ms <= truth.end_ms)
         is_quiet &= ~(mine & np.array(levels.at_ms <= truth.end_ms + GRACE_MS))
         at, level = levels.at_ms[during], levels.level[during]
@@ -38,21 +43,23 @@ def reached(stream: Stream, levels: Levels) -> Reached:
     quiet = np.zeros(hours * len(stream.tenants))
     place = levels.tenant[is_quiet] * hours + levels.at_ms[is_quiet] // HOUR_MS - first
     np.maximum.at(quiet, place, levels.level[is_quiet])
-    return Reached(quiet, paths)
+    return Reached(quiet, paths, before)
 
 
 def false_alarms(found: Reached, threshold: float) -> int:
-    """Alarms outside anomalies; hours in a row above the threshold are one."""
-    above = found.quiet > threshold
-    return int((above & ~np.concatenate([[False], above[:-1]])).sum())
+    """Alarms outside anomalies; hours in a row above the threshold are one alarm a day."""
+    above = np.concatenate([[False], found.quiet > threshold, [False]]).astype(np.int8)
+    steps = np.diff(above)
+    hours = np.flatnonzero(steps < 0) - np.flatnonzero(steps > 0)
+    return int((-(-hours // 24)).sum())
 
 
 def alarm_ms(found: Reached, threshold: float) -> list[int | None]:
     """When each anomaly raised an alarm, if it did."""
     times = []
-    for at, highest in found.paths:
+    for (at, highest), before in zip(found.paths, found.before, strict=True):
         place = int(np.searchsorted(highest, threshold, side="right"))
-        times.append(int(at[place]) if place < len(at) else None)
+        times.append(int(at[place]) if place < len(at) and before <= threshold else None)
     return times
 
 

@@ -64,7 +64,7 @@ def main() -> int:
         return 130
     _print(outcomes)
     if args.out:
-        write(args.out, outcomes, standings, _said(args))
+        write(args.out, outcomes, standings, _said(args, policy))
     return 0
 
 
@@ -126,8 +126,8 @@ def _print(outcomes: Sequence[Outcome]) -> None:
     Console().print(table)
 
 
-def _said(args: argparse.Namespace) -> dict[str, object]:
-    return {"seeds": args.seeds, "tuning": TUNING_SEEDS, "scale": args.scale}
+def _said(args: argparse.Namespace, policy: Policy) -> dict[str, object]:
+    return {"seeds": args.seeds, "tuning": TUNING_SEEDS, "scale": args.scale, "policy": policy.version}
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from tests.real_input import _windows as windows
 
 __all__ = ["MISSING", "real_curves"]
 
-#: A client of n requests a day keeps about sqrt(n * this) of them: some 600,000 a day for all.
-KEPT_SCALE = 60.0
+#: A client of n requests a day keeps about sqrt(n * this) of them: some 450,000 a day for all.
+KEPT_SCALE = 30.0
 TRACE_DAYS = 14
 _DAY_S = 86_400
 

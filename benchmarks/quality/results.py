@@ -12,6 +12,7 @@ from benchmarks.quality.acceptance import per_thousand, percent, seconds, verdic
 from benchmarks.quality.charts import delay_chart, recall_chart
 from benchmarks.quality.comparison import BUDGET, Standing
 from benchmarks.quality.measures import Outcome, counted_days, false_entries, quantile, rate, wilson
+from stream_app.detection.scorers import SCORER, SCORER_VERSION
 
 _LIBRARIES = ("river", "numpy", "scipy", "msgspec")
 
@@ -183,8 +184,8 @@ def _circumstances(said: Mapping[str, object]) -> list[str]:
     tuning = ", ".join(map(str, said["tuning"]))  # type: ignore[call-overload]
     return [
         f"Seeds {seeds}, at scale {said['scale']}; thresholds were chosen on seeds {tuning}. "
-        f"Stillwatch {version('stillwatch')}, Python {platform.python_version()}, {libraries}, {platform.system()} on "
-        f"{platform.machine()}, one core.",
+        f"Stillwatch {version('stillwatch')} (scorer {SCORER} {SCORER_VERSION}, policy {said['policy']}), "
+        f"Python {platform.python_version()}, {libraries}, {platform.system()} on {platform.machine()}, one core.",
         "",
         "The streams are described where they are made, in `benchmarks/quality/`. What they make too easy: people and "
         "services keep one habit for as long as the stream lasts, sizes of requests are lognormal, and every anomaly "

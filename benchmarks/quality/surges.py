@@ -1,9 +1,14 @@
 """Scenarios of sudden excess: bursts of many sizes, one account that runs away, who pushes on and who stops."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from benchmarks.quality.plans import Plan
 from benchmarks.quality.streams import HOUR_MS, MINUTE_MS, ORIGIN_MS, Stream
+
+#: Seed and scale to a stream.
+Scenario = Callable[[int, float], Stream]
 
 #: Requests a minute of a tenant before its burst.
 SIZES = {"small": 0.5, "medium": 6.0, "large": 60.0}

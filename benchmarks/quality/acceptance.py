@@ -1,6 +1,7 @@
 """What the detector must reach, each figure beside what was measured: met, not met, or not in this run."""
 
 from collections.abc import Callable, Sequence
+from math import isnan
 
 from msgspec import Struct
 
@@ -211,6 +212,8 @@ _LINES: tuple[tuple[str, Callable[[list[Outcome]], Verdict]], ...] = (
 
 def percent(interval: Interval) -> str:
     """A share with its interval."""
+    if isnan(interval.value):
+        return "-"
     return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
@@ -223,7 +226,7 @@ def seconds(value: float) -> str:
     """Seconds, or larger units, or that it never happened."""
     if value == float("inf"):
         return "never"
-    if value != value:  # noqa: PLR0124
+    if isnan(value):
         return "-"
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if value >= 2 * size:

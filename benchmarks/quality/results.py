@@ -4,6 +4,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from benchmarks.quality.acceptance import per_thousand, percent, seconds, verdicts
 from benchmarks.quality.charts import delay_chart, recall_chart
 from benchmarks.quality.comparison import BUDGET, Standing
-from benchmarks.quality.measures import Outcome, counted_days, false_entries, quantile, rate, wilson
+from benchmarks.quality.measures import Interval, Outcome, counted_days, false_entries, quantile, rate, wilson
 from stream_app.detection.scorers import SCORER, SCORER_VERSION
 
 _LIBRARIES = ("river", "numpy", "scipy", "msgspec")
@@ -80,15 +81,9 @@ def _found(outcomes: Sequence[Outcome]) -> list[str]:
         found = [one for outcome in group for one in outcome.found]
         for family in dict.fromkeys(one.family for one in found):
             mine = [one for one in found if one.family == family]
-            hits, acted = (
-                sum(at < float("inf") for at in times)
-                for times in ([f.tenth_s for f in mine], [f.acted_s for f in mine])
-            )
-            delays = [
-                seconds(quantile(times, share).value)
-                for times in ([f.tenth_s for f in mine], [f.acted_s for f in mine])
-                for share in (0.5, 0.99)
-            ]
+            times = [one.tenth_s for one in mine], [one.acted_s for one in mine]
+            hits, acted = (sum(at < inf for at in column) for column in times)
+            delays = [seconds(quantile(column, share).value) for column in times for share in (0.5, 0.99)]
             shares = f"{hits} of {len(mine)}, {percent(wilson(hits, len(mine)))} | {acted} of {len(mine)}"
             rows.append(f"| {scenario} | {family} | {shares} | {' | '.join(delays)} |")
     return rows
@@ -100,37 +95,35 @@ def _false(outcomes: Sequence[Outcome]) -> list[str]:
         "| Throttle and block | Precision |",
         "|---|---|--:|--:|--:|--:|---|---|---|",
     ]
-    for scenario, group in groupby(outcomes, key=lambda outcome: outcome.scenario):
-        ran = list(group)
+    for scenario, streams in groupby(outcomes, key=lambda outcome: outcome.scenario):
+        ran = list(streams)
+        true, false = sum(outcome.true_entries for outcome in ran), false_entries(ran, None)
+        precision = percent(wilson(true, true + false)) if any(outcome.found for outcome in ran) else "-"
         for family in dict.fromkeys(family for outcome in ran for family in outcome.groups):
             mine = [outcome.groups[family] for outcome in ran if family in outcome.groups]
             days = sum(one.days for one in mine)
             counts = [sum(one.false[action] for one in mine) for action in ("observe", "throttle", "block")]
-            rates = (
-                per_thousand(rate(n, days / 1_000)).removesuffix(" per 1,000 tenant-days")
-                for n in (sum(counts), sum(counts[1:]))
-            )
-            cells = f"{days:,.0f} | {' | '.join(map(str, counts))} | {' | '.join(rates)}"
-            rows.append(f"| {scenario} | {family} ({sum(one.tenants for one in mine)}) | {cells} | |")
-        true = sum(outcome.true_entries for outcome in ran)
-        if true:
-            false = false_entries(ran, None)
-            rows[-1] = rows[-1].removesuffix(" |") + f" {percent(wilson(true, true + false))} |"
-    days, total, acted = (
-        counted_days(outcomes),
-        false_entries(outcomes, None),
-        false_entries(outcomes, ("throttle", "block")),
-    )
+            rates = (_bare(rate(count, days / 1_000)) for count in (sum(counts), sum(counts[1:])))
+            cells = f"{days:,.0f} | {' | '.join(map(str, counts))} | {' | '.join(rates)} | {precision}"
+            rows.append(f"| {scenario} | {family} ({sum(one.tenants for one in mine)}) | {cells} |")
+            precision = ""  # the whole scenario's, told once
+    days, total = counted_days(outcomes), false_entries(outcomes, None)
+    acted = false_entries(outcomes, ("throttle", "block"))
     rows += [
         "",
         f"All together: {total} false decisions in {days:,.0f} tenant-days, {per_thousand(rate(total, days / 1_000))}; "
-        f"throttles and blocks {per_thousand(rate(acted, days / 1_000))}.",
+        f"throttles and blocks {per_thousand(rate(acted, days / 1_000))}. Precision is the share of a scenario's "
+        "entries that belong to an anomaly.",
     ]
     return rows
 
 
+def _bare(interval: Interval) -> str:
+    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
 def _rivals(standings: Sequence[Standing]) -> list[str]:
-    families = list(dict.fromkeys(one.family for one in standings[0].alarmed))
+    families = list(dict.fromkeys(one.family.partition(",")[0] for one in standings[0].alarmed))
     rows = [
         f"Each rival's threshold is the lowest that costs it {BUDGET:g} false alarm per 1,000 tenant-days on the "
         "tuning seeds, over all scenarios; alarms of one tenant in hours in a row are one a day. Shares of anomalies "
@@ -142,16 +135,14 @@ def _rivals(standings: Sequence[Standing]) -> list[str]:
         "|---|" + "--:|" * len(standings),
         "| threshold | " + " | ".join(one.threshold for one in standings) + " |",
         "| false alarms per 1,000 tenant-days | "
-        + " | ".join(
-            per_thousand(rate(one.false, one.days / 1_000)).removesuffix(" per 1,000 tenant-days") for one in standings
-        )
+        + " | ".join(_bare(rate(one.false, one.days / 1_000)) for one in standings)
         + " |",
     ]
     for family in [*families, None]:
         cells = []
         for standing in standings:
-            mine = [one.tenth_s for one in standing.alarmed if family in {None, one.family}]
-            hits = sum(at < float("inf") for at in mine)
+            mine = [one.tenth_s for one in standing.alarmed if family in {None, one.family.partition(",")[0]}]
+            hits = sum(at < inf for at in mine)
             cells.append(f"{hits} of {len(mine)}" if family else percent(wilson(hits, len(mine))))
         rows.append(f"| {family or 'all anomalies'} | " + " | ".join(cells) + " |")
     for share in (0.5, 0.99):

@@ -22,7 +22,7 @@ def _count(count: int, scale: float) -> int:
 def bursts(seed: int, scale: float) -> Stream:
     """Bursts of 50 and 5 times the tenant's own mean rate, on top of it, after half a day of history.
 
-    Half of the tenants are services and half people, in each size; each tenant bursts once, in the last two hours.
+    Of each size a third are services, people and steady ones; each tenant bursts once, in the last two hours.
     """
     plan = Plan("burst", seed, ORIGIN_MS + HISTORY_MS + 3 * HOUR_MS)
     for size, per_minute in SIZES.items():
@@ -34,7 +34,7 @@ def bursts(seed: int, scale: float) -> Stream:
                 onset = ORIGIN_MS + HISTORY_MS + int(plan.rng.uniform(0, 2 * HOUR_MS))
                 end = onset + lasts_min * MINUTE_MS
                 excess = plan.surge(place, (times - 1) * rate, onset, end)
-                plan.label(place, f"{times}x {size}", excess, end)
+                plan.label(place, f"{times}x {size}, {kind}", excess, end)
     return plan.stream()
 
 

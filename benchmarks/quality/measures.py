@@ -77,7 +77,7 @@ class Group(Struct):
 
 
 class Outcome(Struct):
-    """One stream judged by the detector."""
+    """One stream judged by the detector; ``false_reasons`` counts false entries by their first reason's code."""
 
     scenario: str
     seed: int
@@ -88,6 +88,7 @@ class Outcome(Struct):
     groups: dict[str, Group]
     found: list[Found]
     true_entries: int
+    false_reasons: Counter[str]
     denied: int
     released_pushing: int
     release_s: list[float]
@@ -120,6 +121,7 @@ def assess(stream: Stream, judged: Judged) -> Outcome:
         groups=groups,
         found=[_found(truth, judged.told) for truth in stream.truths],
         true_entries=len(entries) - len(false),
+        false_reasons=Counter(told.reasons[0] if told.reasons else "none" for told in false),
         denied=sum(judged.denied),
         **_releases(stream, judged),
     )

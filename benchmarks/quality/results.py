@@ -1,6 +1,7 @@
 """The page of a run: acceptance, scenarios, rivals, and their curves."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from itertools import groupby
@@ -114,7 +115,20 @@ def _false(outcomes: Sequence[Outcome]) -> list[str]:
         f"All together: {total} false decisions in {days:,.0f} tenant-days, {per_thousand(rate(total, days / 1_000))}; "
         f"throttles and blocks {per_thousand(rate(acted, days / 1_000))}. Precision is the share of a scenario's "
         "entries that belong to an anomaly.",
+        "",
+        *_false_reasons(outcomes),
     ]
+    return rows
+
+
+def _false_reasons(outcomes: Sequence[Outcome]) -> list[str]:
+    """What led to false decisions, where there are any."""
+    rows = []
+    for scenario, streams in groupby(outcomes, key=lambda outcome: outcome.scenario):
+        reasons = sum((outcome.false_reasons for outcome in streams), start=Counter[str]())
+        if reasons:
+            told = ", ".join(f"`{code}` {count}" for code, count in reasons.most_common())
+            rows.append(f"- First reasons of the false decisions of *{scenario}*: {told}")
     return rows
 
 

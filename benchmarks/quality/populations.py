@@ -41,8 +41,7 @@ def tenant(rng: Rng, name: str, family: str, rate: float, accounts: int | None =
         "payment_fp": f"pay-{rng.integers(2**40):010x}",
         "plan": PLANS[min(int(rate * 30), 3)],
     }
-    has_prompts = "prompt" in reports
-    pool = sketch_pool(np.random.SeedSequence(int(rng.integers(2**32)))) if has_prompts else []
+    prompts = prompt_pool(rng) if "prompt" in reports else []
     return Tenant(
         tenant_id=name,
         family=family,
@@ -55,8 +54,14 @@ def tenant(rng: Rng, name: str, family: str, rate: float, accounts: int | None =
         error_ratio=min(0.2, 0.02 * rng.lognormal(0.0, 0.7)),
         reports=reports,
         temperature=float(rng.choice((0.0, 0.2, 0.7, 1.0))),
-        prompts=[f',"prompt":{msgspec.json.encode(sketch).decode()}' for sketch in pool],
+        prompts=prompts,
     )
+
+
+def prompt_pool(rng: Rng) -> list[str]:
+    """JSON of a few sketches for requests to share, each beginning with a comma."""
+    pool = sketch_pool(np.random.SeedSequence(int(rng.integers(2**32))))
+    return [f',"prompt":{msgspec.json.encode(sketch).decode()}' for sketch in pool]
 
 
 def _caller(rng: Rng, account_id: str, reports: frozenset[str], account: dict[str, str]) -> Caller:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 
 from benchmarks.quality.plans import Plan
+from benchmarks.quality.populations import prompt_pool
 from benchmarks.quality.streams import HOUR_MS, MINUTE_MS, ORIGIN_MS, Stream
+from stream_app.simulate.salad import SALAD_KEY
+from stream_app.sketches import sketch_prompt
 
 #: Seed and scale to a stream.
 Scenario = Callable[[int, float], Stream]
@@ -100,20 +104,19 @@ def jailbreaks(seed: int, scale: float) -> Stream:
 
 
 def _reports_prompts(plan: Plan, place: int) -> None:
+    """Make sure that the tenant's gateway sketches prompts."""
     tenant = plan.tenants[place]
     tenant.reports |= {"prompt"}
+    tenant.prompts = tenant.prompts or prompt_pool(plan.rng)
 
 
 def _mutations(plan: Plan, count: int) -> list[str]:
-    """Sketches of one goal with changing suffixes: a simhash with up to four of 64 bits changed, the same template."""
-    goal, template = int(plan.rng.integers(1 << 62)), f"{plan.rng.integers(1 << 62):016x}"
-    told = []
-    for _ in range(count):
-        changed = goal
-        for bit in plan.rng.integers(62, size=int(plan.rng.integers(1, 5))).tolist():
-            changed ^= 1 << bit
-        told.append(
-            f',"prompt":{{"key_id":"simulated","simhash":"{changed:016x}","body_simhash":"{changed:016x}",'
-            f'"templates":["{template}"],"chars":{int(plan.rng.integers(800, 3000))}}}'
-        )
-    return told
+    """Sketches of one goal of some hundred words whose last eight change from try to try."""
+    goal = " ".join(_words(plan, 100))
+    sketches = (sketch_prompt(f"{goal}: {' '.join(_words(plan, 8))}", key=SALAD_KEY) for _ in range(count))
+    return [f',"prompt":{msgspec.json.encode(sketch).decode()}' for sketch in sketches]
+
+
+def _words(plan: Plan, count: int) -> list[str]:
+    letters = plan.rng.integers(97, 123, size=(count, 5)).astype(np.uint8)
+    return [bytes(word).decode() for word in letters]

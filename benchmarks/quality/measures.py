@@ -157,15 +157,30 @@ def _releases(stream: Stream, judged: Judged) -> dict[str, Any]:
         if not judged.denied[truth.tenant]:
             continue
         mine = [one for one in judged.told if one.tenant == truth.tenant and one.at_ms >= truth.onset_ms]
-        acted = next((one.at_ms for one in mine if one.action.severity >= Action.THROTTLE.severity), truth.end_ms)
-        releases = [one.at_ms for one in mine if one.action is Action.ALLOW and one.at_ms > acted]
+        releases = _released_ms(mine)
         stopped = judged.given_up_ms.get(truth.tenant)
         if stopped is None:
             pushing += sum(at_ms <= truth.end_ms for at_ms in releases)
         elif stopped < truth.end_ms:
-            release_s.append((releases[0] - stopped) / 1_000 if releases else float("inf"))
-            returned += any(one.is_entry and releases and one.at_ms > releases[0] for one in mine)
+            released = next((at_ms for at_ms in releases if at_ms >= stopped), None)
+            release_s.append(float("inf") if released is None else (released - stopped) / 1_000)
+            returned += released is not None and any(one.is_entry and one.at_ms > released for one in mine)
     return {"released_pushing": pushing, "release_s": release_s, "returned": returned}
+
+
+def _released_ms(told: Sequence[Told]) -> list[int]:
+    """When the last decision that denied something of a tenant, or of an account of it, was taken back."""
+    denying: set[tuple[str, str]] = set()
+    released = []
+    for one in told:
+        subject = one.scope, one.subject
+        if one.action.severity >= Action.THROTTLE.severity:
+            denying.add(subject)
+        elif subject in denying:
+            denying.remove(subject)
+            if not denying:
+                released.append(one.at_ms)
+    return released
 
 
 def false_entries(outcomes: Sequence[Outcome], actions: Sequence[str] | None) -> int:

@@ -128,6 +128,25 @@ def test_what_a_decision_denies_is_denied_and_who_stops_sends_no_more() -> None:
         assert judged.events < len(stream.rows)
 
 
+def test_who_is_handed_from_one_scope_to_another_is_not_released() -> None:
+    stream = surges.pushing(7, 0.2)
+    truth = next(truth for truth in stream.truths if truth.family == "pushes on")
+    places = range(len(stream.tenants))
+    denied = [int(place == truth.tenant) for place in places]
+    told = [
+        Told(truth.tenant, truth.tenth_ms + at_s * 1_000, scope, "subject", action, is_entry=False, reasons=())
+        for at_s, scope, action in (
+            (1, "account", Action.THROTTLE),
+            (2, "tenant", Action.THROTTLE),
+            (3, "account", Action.ALLOW),
+            (4, "tenant", Action.ALLOW),
+        )
+    ]
+    for count, released in ((3, 0), (4, 1)):
+        judged = Judged(told[:count], denied, {}, 1, 0, 1.0, [1])
+        assert assess(stream, judged).released_pushing == released
+
+
 def test_a_leaky_bucket_fills_and_leaks(bursts: Stream) -> None:
     rows = bursts.rows[:4].copy()
     rows["tenant"] = 0

@@ -8,12 +8,16 @@ from time import perf_counter
 import msgspec
 from msgspec import Struct
 
+from stream_app.detection.campaigns.records import Campaign, Status, Verdict
+from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
 from stream_app.detection.decode import Rejected, decode_record
-from stream_app.detection.detector import Detector, Record
-from stream_app.detection.effects import Effect, EmitDecision, Tally
+from stream_app.detection.detector import Detector
+from stream_app.detection.effects import Effect, EmitDecision, EmitSignal, Tally
 from stream_app.detection.operators import Instruction, JournalEntry, parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
+from stream_app.detection.records import Record
+from stream_app.detection.watermark import ALLOWED_LATENESS_MS
 
 #: Lines between two looks at progress and pending operator records; any number gives the same decisions.
 CHUNK_LINES = 512
@@ -72,6 +76,10 @@ class Replay:
         self.detectors = [
             Detector(topic, partition, partitions, policy, self.states[partition]) for partition in range(partitions)
         ]
+        for detector in self.detectors:
+            detector.has_campaigns = True
+        self._stage = CampaignStage(policy.harm_budgets.campaigns)
+        self._ticked_ms = 0
         self.summary = Summary()
         self._offsets = [0] * partitions
         self._operator = [(offset, parse_operator(line), line) for offset, line in enumerate(operator_lines)]
@@ -89,11 +97,40 @@ class Replay:
             chunk = list(islice(lines, 1 if self._pending else CHUNK_LINES))
             if not chunk:
                 break
-            yield from self._noting(self._handle(chunk))
+            yield from self._noting(self._campaigning(self._handle(chunk)))
         for partition, detector in enumerate(self.detectors):
             yield from self._noting(self._follow_journal(partition, self._offsets[partition]))
-            yield from self._noting(detector.advance(NO_TIMESTAMP_MS))
+            yield from self._noting(self._campaigning(detector.advance(NO_TIMESTAMP_MS)))
+        if self._newest_ms:
+            yield from self._noting(self._obeyed(self._stage.tick(self._newest_ms + TICK_MS)))
         self._finish(perf_counter() - started)
+
+    @property
+    def campaigns(self) -> list[Campaign]:
+        """Campaigns that were reported so far, candidates included."""
+        return self._stage.campaigns
+
+    def _campaigning(self, effects: Iterable[Effect]) -> Iterator[Effect]:
+        """Hand signals to the campaign stage, have it tick when time has come, and its verdicts obeyed.
+
+        A tick takes the signals that ended by its time, once no partition can bring others within the lateness.
+        """
+        arrived: list[Verdict] = []
+        for effect in effects:
+            if isinstance(effect, EmitSignal):
+                arrived += self._stage.take(effect.signal)
+            else:
+                yield effect
+        yield from self._obeyed(arrived)
+        last_ms = (self._newest_ms - ALLOWED_LATENESS_MS) // TICK_MS * TICK_MS
+        if last_ms > self._ticked_ms:
+            self._ticked_ms = last_ms
+            yield from self._obeyed(self._stage.tick(last_ms))
+
+    def _obeyed(self, verdicts: Iterable[Verdict]) -> Iterator[Effect]:
+        for verdict in verdicts:
+            detector = self.detectors[partition_of(verdict.tenant_id, len(self.detectors))]
+            yield from detector.obey(verdict, NO_TIMESTAMP_MS)
 
     def _handle(self, chunk: Sequence[bytes]) -> Iterator[Effect]:
         by_partition: dict[int, list[Record]] = {}
@@ -161,6 +198,7 @@ class Replay:
         summary.tenants = sum(len(state) - 1 for state in self.states)
         stored = sum(len(encoded) for state in self.states for encoded in state.values())
         summary.state_bytes_per_tenant = round(stored / max(summary.tenants, 1), 1)
+        summary.campaigns = sum(campaign.status is Status.CONFIRMED for campaign in self.campaigns)
         summary.duration_s = round(duration_s, 3)
         summary.events_per_s = round(summary.events / duration_s, 1) if duration_s else 0.0
 

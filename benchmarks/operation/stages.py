@@ -13,7 +13,8 @@ from stream_app.adapters.partitions import CHECKPOINT_S
 from stream_app.adapters.sources import Chunk, SourceReader
 from stream_app.app import calm_garbage_collection, read_policy
 from stream_app.detection.decode import decode_record
-from stream_app.detection.detector import Detector, Record
+from stream_app.detection.detector import Detector
+from stream_app.detection.records import Record
 from stream_app.settings import Settings
 
 #: Records handed to the core at once, as a partition does it.

@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.quality.streams import Stream, batches, event_json
 from stream_app.detection.decisions import Action, Decision
-from stream_app.detection.detector import Detector, Record
+from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.policy import Policy
+from stream_app.detection.records import Record
 from stream_app.detection.state import PARTITION_KEY
 from stream_app.limiter.checks import Limiter, RequestFacts
 from stream_app.limiter.decisions_table import DecisionsTable

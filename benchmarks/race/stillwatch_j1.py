@@ -20,8 +20,9 @@ from msgspec import Struct
 from benchmarks.race.oracle import ALPHA, SIZE_MS, STEP_MS, THRESHOLD, WARM_UP, Decision
 from stream_app.adapters.records import OutgoingRecord
 from stream_app.app import calm_garbage_collection, create_app
-from stream_app.detection.detector import Detector, Record
+from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Tally
+from stream_app.detection.records import Record
 from stream_app.detection.state import (
     PARTITION_KEY,
     STATE_VERSION,

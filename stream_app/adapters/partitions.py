@@ -14,9 +14,10 @@ from stream_app.adapters.operator_log import OperatorLog
 from stream_app.adapters.outboxes import Checkpoint, Outbox
 from stream_app.adapters.sources import Chunk, SourceReader
 from stream_app.adapters.transactions import PartitionProducer
-from stream_app.detection.detector import Detector, Record
+from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect
 from stream_app.detection.operators import JournalEntry
+from stream_app.detection.records import Record
 from stream_app.metrics import Metrics
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import msgspec
 import orjson
 
 from stream_app.detection.decisions import Decision
-from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, ForgetDecision
+from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, EmitSignal, ForgetDecision
 from stream_app.detection.explanations import rfc3339
 from stream_app.topology import TopicName
 
@@ -46,6 +46,8 @@ def records_of(effect: Effect, now_ms: int, *, source: str, historic: bool) -> l
             ]
         case ForgetDecision(key=name):
             return [OutgoingRecord(TopicName.DECISIONS, name.encode(), None, [])]
+        case EmitSignal():  # the worker has no campaign stage yet
+            return []
         case DeadLetter():
             return [_dead_letter(effect, now_ms)]
         case _:

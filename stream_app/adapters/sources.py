@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_app.adapters.clients import ANSWER_S, new_consumer
-from stream_app.detection.detector import Record
+from stream_app.detection.records import Record
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 

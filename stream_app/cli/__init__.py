@@ -11,6 +11,7 @@ from stream_app import __version__
 
 #: Command to the module that holds it under the same name.
 COMMANDS = {
+    "campaigns": "stream_app.cli.campaigns",
     "decisions": "stream_app.cli.decisions",
     "demo": "stream_app.cli.demo",
     "doctor": "stream_app.cli.doctor",

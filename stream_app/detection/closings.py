@@ -31,6 +31,7 @@ def close_minutes(  # noqa: PLR0917
         effects += [EmitDecision(decision, cause_ms) for decision in decisions]
         effects += [ForgetDecision(key) for key in forgotten]
         tenant.due = tenant.next_due()
+    effects += tenant.signal((closable + 1) * MINUTE_MS, place[1])
     tenant.forget_pane()
     if tenant.has_levels or tenant.state.pending:
         tenant.forget_room()

@@ -1,11 +1,12 @@
 """The core of one partition: records in, effects out."""
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, MutableMapping
 from itertools import islice
-from typing import NamedTuple
 
 from msgspec import UNSET
 
+from stream_app.detection.campaign_rulings import obey
+from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.closings import close_minutes
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, decode_record, owner_of
@@ -18,6 +19,7 @@ from stream_app.detection.operators import Ignored, Instruction, Override, Relea
 from stream_app.detection.overrides import overrule, watch
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
+from stream_app.detection.records import Record
 from stream_app.detection.refusals import refuse_event
 from stream_app.detection.state import PARTITION_KEY, PartitionState, decode_partition, encode_partition
 from stream_app.detection.tenants import Tenants
@@ -32,21 +34,13 @@ _OPEN_MINUTES = 3
 _SWEPT_PER_CLOSING = 64  # a look at a sleeping tenant costs a hundredth of a closing
 
 
-class Record(NamedTuple):
-    """One Kafka record of the source partition; ``timestamp_ms`` is Kafka's."""
-
-    offset: int
-    timestamp_ms: int
-    value: bytes | None
-    headers: Mapping[str, bytes]
-
-
 class Detector:
     """Judges the tenants of one partition; (state, policy, records) fix (state', effects).
 
     ``encoded`` maps tenant ids (and ``PARTITION_KEY``) to encoded states; it is read on demand and written only from
-    one checkpoint's beginning to its end. Chunk boundaries change nothing but when an effect is returned. An event
-    costs some ten microseconds, a tenant's active minute a hundred.
+    one checkpoint's beginning to its end. With ``has_campaigns``, which its driver may set, tenants also emit signals.
+    Chunk boundaries change nothing but when an effect is returned. An event costs some ten microseconds, a tenant's
+    active minute a hundred.
     """
 
     def __init__(
@@ -56,6 +50,7 @@ class Detector:
         self._place = (topic, partition)
         self._partitions = partitions
         self._policy = policy
+        self.has_campaigns = False
         own = encoded.get(PARTITION_KEY)
         self._encoded = encoded
         self._state = PartitionState() if own is None else decode_partition(own)
@@ -119,6 +114,13 @@ class Detector:
             case Ignored():
                 pass
         self._state.operator_offset = max(offset, self._state.operator_offset)
+        return self._take_effects()
+
+    def obey(self, verdict: Verdict, now_ms: int) -> list[Effect]:
+        """Take in a campaign's verdict on a tenant of this partition; ``now_ms`` only dates the cause."""
+        tenant = self._tenants.wake(verdict.tenant_id)
+        self._emit(obey(tenant, self._policy, verdict, *self._place), now_ms)
+        self._tenants.judge_anew(tenant)
         return self._take_effects()
 
     def begin_checkpoint(self) -> None:
@@ -194,6 +196,8 @@ class Detector:
         self._tally.applied += 1
         if record.offset % SAMPLED == 0:
             self._tally.sample(event)
+        if self.has_campaigns:
+            self._effects += tenant.gather(event, time_ms, self._partition)
         if is_served(event.status_code) and (time_ms >= tenant.holds_until_ms or min(tenant.room) < 0):
             self._look(event, tenant, time_ms, record)
         return None
@@ -237,8 +241,7 @@ class Detector:
             self._tenants.schedule.put(event.tenant_id, tenant.due)
 
     def _emit(self, decision: Decision | None, cause_ms: int) -> None:
-        if decision is not None:
-            self._effects.append(EmitDecision(decision, cause_ms))
+        self._effects += [] if decision is None else [EmitDecision(decision, cause_ms)]
 
     def _close_due(self, most: int, cause_ms: int) -> None:
         for tenant_id in islice(self._tenants.due(self._closable), most):
@@ -254,6 +257,4 @@ class Detector:
             watch(tenant.state, word)
         else:
             self._emit(overrule(tenant.state, self._policy, word), round(word.record.at.timestamp() * 1000))
-        tenant.forget_room()
-        tenant.due = tenant.next_due()
-        self._tenants.schedule.put(tenant_id, tenant.due)
+        self._tenants.judge_anew(tenant)

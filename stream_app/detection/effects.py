@@ -5,6 +5,7 @@ from msgspec import UNSET, Struct, field
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import RejectReason
 from stream_app.detection.events import Event
+from stream_app.detection.signals import Signal
 
 #: Of so many records one is looked at for which optional fields it has: enough for a share, and costs nothing.
 SAMPLED = 32
@@ -29,6 +30,12 @@ class ForgetDecision(Struct, frozen=True):
     """Put a tombstone on the control topic: the release it ends has outlived every older decision."""
 
     key: str
+
+
+class EmitSignal(Struct, frozen=True):
+    """Hand a tenant's signal to the campaign stage."""
+
+    signal: Signal
 
 
 class DeadLetter(Struct, frozen=True):
@@ -80,4 +87,4 @@ class Tally(Struct):
         self.newest_event_ms = max(self.newest_event_ms, other.newest_event_ms)
 
 
-Effect = EmitDecision | ForgetDecision | DeadLetter
+Effect = EmitDecision | ForgetDecision | EmitSignal | DeadLetter

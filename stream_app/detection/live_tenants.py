@@ -4,13 +4,13 @@ from zlib import crc32
 
 from msgspec import UNSET
 
+from stream_app.detection.effects import EmitSignal
 from stream_app.detection.events import FAILED_STATUS, Event, is_served
 from stream_app.detection.features import Counter
 from stream_app.detection.schedules import NEVER
 from stream_app.detection.shapes import add_shape
-from stream_app.detection.state import (
-    TenantState,
-)
+from stream_app.detection.signals import Gathering
+from stream_app.detection.state import TenantState
 from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Counts, Minute, Pane, block_end
 
 _HOUR_PANES = 60 * PANES
@@ -136,6 +136,21 @@ class Tenant:
             part.errors += 1
             room[3] -= 1
         return True
+
+    def gather(self, event: Event, time_ms: int, partition: int) -> list[EmitSignal]:
+        """Take an event into what the campaign stage is told, and tell it when it is time."""
+        gathering = self.state.gathering
+        if gathering is None:
+            gathering = self.state.gathering = Gathering()
+        gathering.add(event, time_ms)
+        return self.signal(time_ms, partition)
+
+    def signal(self, now_ms: int, partition: int) -> list[EmitSignal]:
+        """The tenant's signal, if one is due."""
+        gathering = self.state.gathering
+        if gathering is None or not gathering.is_due(now_ms):
+            return []
+        return [EmitSignal(gathering.take(self.tenant_id, partition, now_ms))]
 
     def next_due(self) -> int:
         """The earliest minute whose close would change anything; very large when none would."""

@@ -12,12 +12,13 @@ from stream_app.detection.harm import Harm
 from stream_app.detection.ladder import Standing
 from stream_app.detection.scorers import Baseline
 from stream_app.detection.services import Services
+from stream_app.detection.signals import Gathering
 from stream_app.detection.watermark import Watermark
 from stream_app.detection.windows import Windows
 
 #: First byte of every encoded state. It stands for this layout, the features' order, scorer version 1 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
-STATE_VERSION = 3
+STATE_VERSION = 4
 #: What stands before a tenant's msgpack, to be read without decoding the rest: version, the minute it is due, and the
 #: last minute that was closed.
 _TENANT_HEAD = Layout(">BII")
@@ -63,7 +64,8 @@ class TenantState(Struct, array_like=True, gc=False):
     (decayed counts). ``revision`` is the highest revision given to any of the tenant's decisions. ``overrides``,
     ``watches`` and ``soft_starts`` are by control topic key. ``accounts`` says where
     accounts of the tenant stand, a few at most. ``pending`` are values of shapes (by feature place) that ask for a
-    denial, which waits for the tenant's next request.
+    denial, which waits for the tenant's next request. ``gathering`` is what
+    the campaign stage has yet to be told.
     """
 
     last_offset: int = -1
@@ -79,6 +81,7 @@ class TenantState(Struct, array_like=True, gc=False):
     soft_starts: dict[str, SoftStart] = field(default_factory=dict)
     pending: list[tuple[int, float]] = field(default_factory=list)
     accounts: dict[str, Standing] = field(default_factory=dict)
+    gathering: Gathering | None = None
 
 
 class PartitionState(Struct, array_like=True):

@@ -61,6 +61,12 @@ class Tenants:
         tenant.is_changed = True
         return tenant
 
+    def judge_anew(self, tenant: Tenant) -> None:
+        """What is known of a tenant has changed from outside: judge it at its next event, and put it on time."""
+        tenant.forget_room()
+        tenant.due = tenant.next_due()
+        self.schedule.put(tenant.tenant_id, tenant.due)
+
     def due(self, minute: int) -> Iterator[str]:
         """Tenants to close up to and including a minute, in the order (minute, tenant id); each is taken off."""
         for tenant_id in self.schedule.take(minute):

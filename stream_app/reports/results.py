@@ -9,10 +9,12 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
+from stream_app.detection.campaigns.records import Campaign
 from stream_app.detection.effects import DeadLetter, EmitDecision
 from stream_app.detection.operators import JournalEntry
 from stream_app.detection.policy import Policy
 from stream_app.replay import Replay, Summary
+from stream_app.reports.campaigns import plain_campaign
 from stream_app.reports.histories import RunHistory, count_activity
 from stream_app.reports.lines import EventFiles, Place
 from stream_app.reports.pages import Run, render
@@ -52,7 +54,7 @@ def write_results(run: RunInput, out: Path, on_progress: OnProgress) -> Summary:
         activity = count_activity(_counted(run.events.lines(), "reading for the plots", on_progress), tenants)
         summary = replay.summary
         summary.accounts = len(activity.accounts)
-        _write_rest(Run(run.events.names, run.policy, summary, history, activity), partial)
+        _write_rest(Run(run.events.names, run.policy, summary, history, activity), replay.campaigns, partial)
         for result in RESULTS:
             (partial / result).replace(out / result)
     return summary
@@ -99,7 +101,9 @@ def _plain(letter: DeadLetter, place: Place | None) -> dict[str, object]:
     return plain | (place._asdict() if place else {})
 
 
-def _write_rest(run: Run, folder: Path) -> None:
-    (folder / CAMPAIGNS).touch()
+def _write_rest(run: Run, campaigns: list[Campaign], folder: Path) -> None:
+    with (folder / CAMPAIGNS).open("wb") as file:
+        for campaign in campaigns:
+            file.write(orjson.dumps(plain_campaign(campaign)) + b"\n")
     (folder / SUMMARY).write_bytes(orjson.dumps(msgspec.to_builtins(run.summary), option=orjson.OPT_APPEND_NEWLINE))
     (folder / REPORT).write_text(render(run), encoding="utf-8")

@@ -8,11 +8,11 @@ import msgspec
 from datasketches import hll_sketch
 
 from stream_app.detection.detector import Detector
-from stream_app.detection.detector import Record as SourceRecord
 from stream_app.detection.effects import DeadLetter, Effect, EmitDecision
 from stream_app.detection.operators import parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
+from stream_app.detection.records import Record as SourceRecord
 from stream_app.detection.state import PARTITION_KEY, decode_partition, decode_tenant
 from stream_app.detection.windows import PANES
 from tests.brokers import Record

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream_app.detection.decisions import Decision
-from stream_app.detection.detector import Detector, Record
+from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect
 from stream_app.detection.features import CODES
 from stream_app.detection.judgement import score_values, step_reached
 from stream_app.detection.policy import Policy
+from stream_app.detection.records import Record
 from stream_app.detection.rules import Step
 from stream_app.detection.state import PARTITION_KEY, TenantState, decode_tenant
 from stream_app.detection.watermark import ALLOWED_LATENESS_MS

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 
 from stream_app.detection.decisions import Decision
-from stream_app.detection.detector import Detector, Record
+from stream_app.detection.detector import Detector
 from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, ForgetDecision
 from stream_app.detection.operators import parse_operator
 from stream_app.detection.policy import Policy, load_policy
+from stream_app.detection.records import Record
 
 #: 2026-01-01T00:00:00Z, the beginning of a ten-minute block; times in tests are seconds since then.
 BEGIN_MS = 1_767_225_600_000

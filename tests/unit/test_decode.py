@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stream_app.detection.decode import EVENT_TYPE, Rejected, RejectReason, decode_record
-from stream_app.detection.detector import Record
 from stream_app.detection.events import MAX_MESSAGE_BYTES, Event
+from stream_app.detection.records import Record
 from tests.unit.streams import dead_letters, event, new_detector, record, to_ms
 
 GOOD = orjson.dumps(event(0))

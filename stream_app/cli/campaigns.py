@@ -1,0 +1,90 @@
+"""``stillwatch campaigns``: what was found to be one operation, who belongs to it, and why."""
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import orjson
+
+from stream_app.reports.dossiers import dossier, headline, story
+
+CAMPAIGNS = "campaigns.jsonl"
+#: Members shown by ``show``; all of them are in the JSON.
+SHOWN_MEMBERS = 20
+
+
+@click.group()
+def campaigns() -> None:
+    """Read the campaigns that a replay found."""
+
+
+_from = click.option(
+    "--from",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Output folder of a replay, or its campaigns.jsonl.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
+
+
+@campaigns.command("list")
+@_from
+@_json
+def list_campaigns(*, folder: Path, as_json: bool) -> None:
+    """List campaigns, the confirmed first."""
+    found = sorted(_read(folder), key=lambda one: (one["status"] != "confirmed", one["first_alert_time"]))
+    for campaign in found:
+        brief = {key: value for key, value in campaign.items() if key not in {"members", "values"}}
+        brief["member_count"] = len(campaign["members"])
+        click.echo(orjson.dumps(brief) if as_json else headline(campaign))
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID")
+@_from
+@_json
+def show(*, campaign_id: str, folder: Path, as_json: bool) -> None:
+    """Tell what a campaign's members share, and who they are."""
+    campaign = _find(folder, campaign_id)
+    click.echo(orjson.dumps(campaign) if as_json else story(campaign, SHOWN_MEMBERS))
+
+
+@campaigns.command("dossier")
+@click.argument("campaign_id", metavar="ID")
+@_from
+@_json
+def write_dossier(*, campaign_id: str, folder: Path, as_json: bool) -> None:
+    """Tell everything: every member with its evidence, and what would have to be false for the verdict to fall."""
+    campaign = _find(folder, campaign_id)
+    click.echo(orjson.dumps(dossier(campaign)) if as_json else story(campaign, len(campaign["members"])))
+
+
+def _find(folder: Path, campaign_id: str) -> dict[str, Any]:
+    for campaign in _read(folder):
+        if campaign_id in {campaign["campaign_id"], *campaign["aliases"]}:
+            return campaign
+    raise click.ClickException(f"no campaign {campaign_id!r} in {folder}")
+
+
+def _read(folder: Path) -> list[dict[str, Any]]:
+    path = folder / CAMPAIGNS if folder.is_dir() else folder
+    found: list[dict[str, Any]] = []
+    try:
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            campaign = orjson.loads(line)
+            if not isinstance(campaign, dict) or not {"campaign_id", "members", "evidence"} <= campaign.keys():
+                raise click.ClickException(f"{path}:{number}: not a campaign of a replay")
+            found.append(campaign)
+    except orjson.JSONDecodeError as error:
+        raise click.ClickException(f"{path}: not JSON lines: {error}") from error
+    except OSError as error:
+        _refuse(f"{path}: {error.strerror or error}")
+    return found
+
+
+def _refuse(problem: str) -> NoReturn:
+    click.echo(problem, err=True)
+    sys.exit(2)

@@ -1,0 +1,1 @@
+"""Campaigns: accounts that look ordinary one by one, seen as one operation."""

@@ -1,0 +1,116 @@
+"""What a pool amounts to at this tick: proofs that stay, the kind of verdict, and who is told."""
+
+import numpy as np
+
+from stream_app.detection.campaigns.confirmation import MIN_MEMBERS, CampaignKind, control_nats, examine, kind_of
+from stream_app.detection.campaigns.likelihoods import total
+from stream_app.detection.campaigns.links import KINDS, Population
+from stream_app.detection.campaigns.profiles import Flags, Profiles
+from stream_app.detection.campaigns.records import Campaign, Status
+from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
+from stream_app.detection.campaigns.signatures import signature
+
+_DAY_MS = 86_400_000
+#: New entries of the list for a person, a day and 100,000 tenants, and at least so many.
+MAX_LISTED = 3
+#: Ticks in a row with an ordinary explanation that end a confirmed verdict: an hour.
+_DOUBTS = 6
+_CONTROL_MS = 3_600_000
+_TOP_VALUES = 20
+
+
+def assess(campaign: Campaign, population: Population, profiles: Profiles, background: Flags, now_ms: int) -> None:
+    """Add what is proved now to what was proved before, and draw the conclusion."""
+    pool = campaign.pool
+    members = int(np.count_nonzero(pool.share > 0.5))
+    if not members:
+        return
+    campaign.nats = float(pool.share @ total(population, pool.nats))
+    controls = _controls(campaign, population, members, background, now_ms)
+    found = campaign.findings = examine(population, profiles, pool, controls)
+    for group, proof in found.proofs.items():
+        if group not in campaign.proofs or proof.nats > campaign.proofs[group].nats:
+            campaign.proofs[group] = proof
+    campaign.pooled = sorted({*campaign.pooled, *found.pooled})
+    pool.has_links = bool(campaign.pooled) or pool.has_links
+    if campaign.status is not Status.RETRACTED:
+        _conclude(campaign, members, now_ms)
+    if campaign.status is Status.CONFIRMED:
+        campaign.signature = signature(population, pool)
+    campaign.top_values = _top_values(population, profiles, campaign)
+
+
+def _controls(
+    campaign: Campaign, population: Population, members: int, background: Flags, now_ms: int
+) -> dict[str, float]:
+    """Control groups are grown anew when the pool has grown by a tenth, and each hour: they cost as much as it does."""
+    is_fresh = campaign.control_size <= members <= 1.1 * campaign.control_size
+    if members >= MIN_MEMBERS and not (is_fresh and now_ms - campaign.control_ms < _CONTROL_MS):
+        campaign.controls = control_nats(population, members, background, seed=now_ms // 1000 % (1 << 31))
+        campaign.control_size, campaign.control_ms = members, now_ms
+    return campaign.controls
+
+
+def _conclude(campaign: Campaign, members: int, now_ms: int) -> None:
+    kind = kind_of(campaign.findings, set(campaign.proofs), set(campaign.pooled), members)
+    if campaign.status is Status.CONFIRMED:
+        campaign.doubts = campaign.doubts + 1 if kind is CampaignKind.COHORT and campaign.findings.explanations else 0
+        if kind is CampaignKind.DISTILLATION:
+            campaign.kind = kind
+        return
+    campaign.kind = kind
+    if kind is not CampaignKind.COHORT:
+        campaign.status = Status.CONFIRMED
+        campaign.confirmed_ms = now_ms
+        campaign.first_alert_ms = campaign.first_alert_ms or now_ms
+        campaign.is_listed = True
+
+
+def retract_or_keep(campaign: Campaign) -> None:
+    """End a confirmed verdict that an ordinary explanation has stood against for an hour."""
+    if campaign.status is Status.CONFIRMED and campaign.doubts >= _DOUBTS:
+        campaign.status = Status.RETRACTED
+        campaign.signature = None
+
+
+def list_candidates(campaigns: list[Campaign], population: Population, listed_ms: list[int], now_ms: int) -> None:
+    """Tell a person of candidates: few a day, those with a card in ten tenants first, then the strongest."""
+    listed_ms[:] = [at_ms for at_ms in listed_ms if at_ms > now_ms - _DAY_MS]
+    left = max(MAX_LISTED, MAX_LISTED * len(population) // 100_000) - len(listed_ms)
+    waiting = [c for c in campaigns if not c.is_listed and _is_worth_a_look(c, population)]
+    waiting.sort(key=lambda c: (-_cards(c, population), -c.nats, c.campaign_id))
+    for campaign in waiting[: max(left, 0)]:
+        campaign.is_listed = True
+        campaign.first_alert_ms = now_ms
+        listed_ms.append(now_ms)
+
+
+def _is_worth_a_look(campaign: Campaign, population: Population) -> bool:
+    return _cards(campaign, population) > 0 or (
+        campaign.pool.size >= MIN_MEMBERS
+        and len(campaign.proofs) >= 2
+        and bool({"content", "payer"} & set(campaign.proofs))
+    )
+
+
+def _cards(campaign: Campaign, population: Population) -> int:
+    """Cards that ten of the pool's members share."""
+    links = population.links["payment"]
+    inside = np.bincount(links.cols, weights=campaign.pool.share[links.rows] > 0.5, minlength=len(links.degree))
+    return int(np.count_nonzero(inside >= SHARED_PAYMENT))
+
+
+def _top_values(population: Population, profiles: Profiles, campaign: Campaign) -> list[tuple[str, str, int, int]]:
+    """The values that most members share: kind, value, members and all tenants that carry it."""
+    found: list[tuple[float, str, str, int, int]] = []
+    likely = campaign.pool.share > 0.5
+    for kind in KINDS:
+        links = population.links[kind.name]
+        inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
+        gain = inside * np.log(np.maximum(inside, 1e-9) / links.degree * len(population) / max(likely.sum(), 1))
+        for col in np.argsort(-gain, kind="stable")[:_TOP_VALUES]:
+            if inside[col] >= 2 and gain[col] > 0:
+                value = int(links.values[col])
+                name = str(value) if kind.name == "genesis" else profiles.names.get(value, f"{value & 0xFFFFFFFF:08x}")
+                found.append((float(gain[col]), kind.name, name, int(inside[col]), int(links.degree[col])))
+    return [entry[1:] for entry in sorted(found, key=lambda entry: -entry[0])[:_TOP_VALUES]]

@@ -1,0 +1,83 @@
+"""Growing a pool from a seed: who fits it decides what it shares, and what it shares who fits it (EM)."""
+
+import numpy as np
+from msgspec import Struct, field
+
+from stream_app.detection.campaigns.likelihoods import Weights, fit, total
+from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, Population
+from stream_app.detection.campaigns.profiles import Floats
+
+#: A seed settles within a few rounds; one that has not by then is not held together by much.
+ROUNDS = 10
+_SETTLED = 0.005
+#: Below this share a tenant says nothing about what a pool has in common.
+_COUNTS_FROM = 0.3
+#: A pool of fewer expected members is no pool.
+MIN_POOL = 4.0
+#: Who is most of the tenants is the public, not a pool.
+LARGEST_SHARE = 0.4
+
+
+class Pool(Struct):
+    """Tenants that may be one operation; ``share`` is the probability that each belongs to it, by tenant.
+
+    ``nats`` holds the evidence by kind, ``odds`` the log odds of membership without competition. A pool that
+    ``has_links`` learns its content only from members whom links hold: fed by itself, content runs away to whoever
+    uses a popular prompt.
+    """
+
+    share: Floats
+    has_links: bool = True
+    weights: dict[str, Weights] = field(default_factory=dict)
+    nats: dict[str, Floats] = field(default_factory=dict)
+    odds: Floats = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def size(self) -> float:
+        """Expected number of members."""
+        return float(self.share.sum())
+
+
+def grow(population: Population, pool: Pool, rounds: int = ROUNDS) -> None:
+    """Refine a pool in place until it settles or vanishes."""
+    for _ in range(rounds):
+        before = pool.size
+        if not MIN_POOL <= before <= LARGEST_SHARE * len(population):
+            pool.share = np.zeros(len(population))
+            return
+        if not pool.nats:  # what the seed shares is fitted before anybody is judged by it
+            refit(population, pool)
+        refit(population, pool)
+        pool.share = 1.0 / (1.0 + np.exp(-np.clip(pool.odds, -30, 30)))
+        if abs(pool.size - before) < _SETTLED * before:
+            return
+
+
+def refit(population: Population, pool: Pool) -> None:
+    """Nats and odds of every tenant from the pool's present shares."""
+    counted = np.where(pool.share >= _COUNTS_FROM, pool.share, 0.0)
+    base = prior(population, float(counted.sum()))
+    for kind in KINDS:
+        if kind.group == "content" and pool.has_links:
+            held = base + total(population, {k: v for k, v in pool.nats.items() if k not in CONTENT_KINDS}) > 0
+            counted = np.where(held, counted, 0.0)
+        fitted = fit(population.links[kind.name], kind, counted, pool.weights.get(kind.name, Weights()))
+        pool.nats[kind.name], pool.weights[kind.name] = fitted
+    pool.odds = base + total(population, pool.nats)
+
+
+def prior(population: Population, size: float) -> float:
+    """Log odds that any tenant belongs to a pool of this size."""
+    return float(np.log(max(size, 1.0) / max(len(population) - size, 1.0)))
+
+
+def compete(pools: list[Pool]) -> None:
+    """Divide every tenant among the pools and nobody: without competition a campaign swallows a reseller."""
+    if len(pools) < 2:
+        return
+    odds = np.stack([np.clip(pool.odds, -30, 30) for pool in pools])
+    highest = np.maximum(odds.max(axis=0), 0.0)
+    weights = np.exp(odds - highest)
+    whole = weights.sum(axis=0) + np.exp(-highest)
+    for pool, weight in zip(pools, weights, strict=True):
+        pool.share = weight / whole

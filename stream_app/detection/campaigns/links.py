@@ -1,0 +1,122 @@
+"""Links: which tenants carry the same value, per kind of value, among the tenants active this week."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
+
+HOUR_MS = 3_600_000
+
+
+class Kind(NamedTuple):
+    """One kind of link.
+
+    ``group`` holds kinds that are one thing (a client brings its JA4, its system prompt and its output limit): they
+    count once. ``is_hard`` marks what strangers do not share unless one hand gave it to them. A tenant's evidence from
+    this kind stays within ``cap`` nats, so that one collision or one copied value never decides alone. ``is_seed``
+    marks kinds whose values are rare enough to begin a pool with.
+    """
+
+    name: str
+    group: str
+    cap: float
+    is_hard: bool = False
+    is_seed: bool = True
+
+
+KINDS = (
+    Kind("payment", "payer", 9.0, is_hard=True),
+    Kind("payment_bin", "payer", 1.5, is_seed=False),
+    Kind("signup", "device", 6.0, is_hard=True),
+    Kind("prefix", "network", 9.0, is_hard=True),
+    Kind("ja4", "client", 6.0),
+    Kind("http", "client", 4.0),
+    Kind("system", "client", 4.0),
+    Kind("program", "client", 3.0, is_seed=False),
+    Kind("genesis", "genesis", 5.0),
+    Kind("content", "content", 7.0),
+)
+NAMES = tuple(kind.name for kind in KINDS)
+GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
+#: What is asked, not who asks.
+CONTENT_KINDS = frozenset({"system", "program", "content"})
+#: All kinds of one group together stay within this.
+GROUP_CAP = 9.0
+#: A group may speak against a membership by no more than this: who lacks a link may still be a replacement.
+FLOOR = -2.5
+
+
+class Incidence(NamedTuple):
+    """Who carries which value of one kind.
+
+    Entry k says that tenant ``rows[k]`` carries value ``cols[k]``; values that only one tenant carries have no entry
+    and are counted in ``singles``; ``carried`` counts all (both by tenant). ``degree`` and ``values`` (hashes) are by
+    column; ``has`` marks tenants that carry anything at all of this kind: for the others it is no evidence.
+    """
+
+    rows: NDArray[np.int32]
+    cols: NDArray[np.int32]
+    degree: Floats
+    values: NDArray[np.int64]
+    singles: Floats
+    carried: Floats
+    has: Flags
+
+    def holders(self, col: int) -> NDArray[np.int32]:
+        """Tenants that carry a value."""
+        found: NDArray[np.int32] = self.rows[self.cols == col]
+        return found
+
+
+def incidence(table: NDArray[np.int64]) -> Incidence:
+    """Index a table of hashes, one row a tenant; 0 is nothing."""
+    count = len(table)
+    where = np.flatnonzero(table)
+    width = table.shape[1] if table.ndim > 1 else 1
+    pairs = np.stack([where // width, table.ravel()[where]])
+    order = np.lexsort(pairs)
+    tenant, value = pairs[:, order]
+    if len(value):
+        fresh = np.ones(len(value), np.bool_)
+        fresh[1:] = (value[1:] != value[:-1]) | (tenant[1:] != tenant[:-1])
+        tenant, value = tenant[fresh], value[fresh]
+    has = np.zeros(count, np.bool_)
+    has[tenant] = True
+    values, cols, degree = np.unique(value, return_inverse=True, return_counts=True)
+    shared = degree > 1
+    renumbered = np.cumsum(shared) - 1
+    entries = shared[cols]
+    singles = np.bincount(tenant[~entries], minlength=count).astype(np.float64)
+    return Incidence(
+        rows=tenant[entries].astype(np.int32),
+        cols=renumbered[cols[entries]].astype(np.int32),
+        degree=degree[shared].astype(np.float64),
+        values=values[shared],
+        singles=singles,
+        carried=np.bincount(tenant, minlength=count).astype(np.float64),
+        has=has,
+    )
+
+
+class Population(NamedTuple):
+    """The tenants active this week, and their links by kind; ``rows`` are their rows in the profiles."""
+
+    rows: NDArray[np.intp]
+    links: dict[str, Incidence]
+    created_ms: NDArray[np.int64]
+    requests: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def population(profiles: Profiles, active: Flags) -> Population:
+    """Index the links of the active tenants; half a second for 100,000."""
+    rows = np.flatnonzero(active)
+    links = {name: incidence(column[rows].astype(np.int64)) for name, column in profiles.links.items()}
+    created_ms = profiles.created_ms[rows]
+    links["genesis"] = incidence((created_ms // HOUR_MS).reshape(-1, 1))
+    links["content"] = incidence(profiles.templates[rows].reshape(len(rows), -1).astype(np.int64))
+    return Population(rows, links, created_ms, profiles.requests[rows])

@@ -1,0 +1,86 @@
+"""Pools of a tick: grown from fresh seeds, and put together when they turn out to be the same."""
+
+from hashlib import blake2b
+
+import numpy as np
+from msgspec import Struct, field
+
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.likelihoods import total
+from stream_app.detection.campaigns.links import CONTENT_KINDS, Population
+from stream_app.detection.campaigns.records import Campaign
+from stream_app.detection.campaigns.seeds import SHARED_PAYMENT, carriers_of, seeds
+
+#: Fresh seeds grown in one tick, the strongest; the others have their turn when these have vanished or are pools.
+MAX_FRESH = 12
+_SEEDS_PER_KIND = 40
+#: A seed that vanished is tried again when it has so much more in common than then.
+_GROWN = 1.3
+#: Members more likely in than out, below which there is no pool.
+MIN_LIKELY = 5
+#: Nats that members have in common on average, below which a pool is a popular habit.
+MIN_MEAN_NATS = 4.0
+#: Pools whose members are the same by more than this, of the smaller one, are one pool.
+SAME = 0.5
+#: Probability given to tenants that only a card joins: rather in than out, and enough for a person to be told.
+_SIMPLEST = 0.6
+
+
+class Tried(Struct):
+    """Seeds grown before, and the nats they had then; bounded by the values of eight days at one growth a tick."""
+
+    nats: dict[tuple[str, int], float] = field(default_factory=dict)
+
+
+def is_pool(pool: Pool) -> bool:
+    """Whether anybody rather belongs to it than not."""
+    return bool(np.count_nonzero(pool.share > 0.5) >= MIN_LIKELY)
+
+
+def fresh_pools(population: Population, known: list[Pool], tried: Tried) -> list[tuple[Pool, str]]:
+    """Pools grown from seeds that no known pool covers, each with the seed's name."""
+    covered = np.zeros(len(population), np.bool_)
+    for pool in known:
+        covered |= pool.share > 0.5
+    found: list[tuple[Pool, str]] = []
+    grown = 0
+    for seed in seeds(population, _SEEDS_PER_KIND):
+        value = int(population.links[seed.kind].values[seed.col])
+        carriers = carriers_of(population, seed)
+        if seed.nats < _GROWN * tried.nats.get((seed.kind, value), 0.0) or covered[carriers].mean() > SAME:
+            continue
+        if grown == MAX_FRESH:
+            break
+        grown += 1
+        tried.nats[seed.kind, value] = seed.nats
+        pool = Pool(carriers.astype(np.float64), has_links=seed.kind not in CONTENT_KINDS)
+        grow(population, pool)
+        if seed.kind == "payment" and not is_pool(pool) and np.count_nonzero(carriers) >= SHARED_PAYMENT:
+            pool.share = np.where(carriers, _SIMPLEST, 0.0)  # nothing else in common: the simplest rule's alarm
+            found.append((pool, f"{seed.kind}:{value}"))
+            continue
+        likely = pool.share > 0.5
+        if is_pool(pool) and float(total(population, pool.nats)[likely].mean()) >= MIN_MEAN_NATS:
+            covered |= likely
+            found.append((pool, f"{seed.kind}:{value}"))
+    return found
+
+
+def absorb(population: Population, campaigns: list[Campaign], pool: Pool) -> Campaign | None:
+    """Put a pool into the campaign it is the same as, if any; then that one is grown again from both."""
+    for campaign in campaigns:
+        other = campaign.pool
+        if other is pool or not other.size:
+            continue
+        common = float(np.minimum(pool.share, other.share).sum())
+        if common > SAME * min(pool.size, other.size):
+            if pool.size > other.size:
+                other.share = np.maximum(pool.share, other.share)
+                grow(population, other, rounds=2)
+            return campaign
+    return None
+
+
+def new_id(origin: str, now_ms: int) -> str:
+    """A campaign's id, the same in every run over the same signals."""
+    return "c-" + blake2b(f"{origin}@{now_ms}".encode(), digest_size=6).hexdigest()

@@ -1,0 +1,93 @@
+"""Whether a pool's content comes from a work queue: many wrappers over different material, dealt out as if by chance.
+
+People who share prompts have favourites, or send the same prompt. Items of a queue go to whichever account is next: two
+wrapped prompts of one account are no more alike than two of different accounts.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.detection.campaigns.growth import Pool
+from stream_app.detection.campaigns.likelihoods import ratios
+from stream_app.detection.campaigns.links import Population
+from stream_app.detection.campaigns.profiles import Profiles
+
+#: A template is the pool's own when its members carry it so many times as often as others.
+_OWN_RATIO = 5.0
+#: And only when enough members carry it: what two or three repeat is their own habit.
+_LEAST_MEMBERS, _LEAST_SHARE = 5, 0.02
+#: Effective number of wrappers below which a pool is the users of one program or prompt.
+MIN_WRAPPERS = 2.5
+#: How much more alike an account's own wrapped prompts may be than those of different accounts.
+MAX_EXCESS = 1.6
+#: Pairs of prompts within accounts that it takes to tell.
+MIN_PAIRS = 40.0
+
+
+class Queue(NamedTuple):
+    """What the wrapped prompts of a pool look like.
+
+    ``wrappers`` is their effective number, ``excess`` how much more alike those of one account are, ``pairs`` how many
+    pairs within accounts that rests on, and ``shared_bodies`` the share of prompts that other tenants sent too.
+    """
+
+    wrappers: float = 0.0
+    excess: float = 0.0
+    pairs: float = 0.0
+    shared_bodies: float = 0.0
+
+    @property
+    def is_dealt(self) -> bool:
+        """Whether it looks like a queue."""
+        return self.wrappers >= MIN_WRAPPERS and self.pairs >= MIN_PAIRS and self.excess <= MAX_EXCESS
+
+
+def queue_of(population: Population, profiles: Profiles, pool: Pool) -> Queue:
+    """Look at the members' prompts under wrappers that are the pool's own."""
+    links = population.links["content"]
+    likely = pool.share > 0.5
+    inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
+    is_common = inside >= max(_LEAST_MEMBERS, _LEAST_SHARE * np.count_nonzero(likely))
+    is_own = (ratios(links, pool.share) > _OWN_RATIO) & likely[links.rows] & is_common[links.cols]
+    own = np.unique(links.values[links.cols[is_own]])
+    members = population.rows[likely]
+    if not len(own) or not len(members):
+        return Queue()
+    templates = profiles.templates[members]
+    wrapped = np.isin(templates, own)
+    owner, slot = np.nonzero(wrapped.any(axis=2))
+    first = wrapped[owner, slot].argmax(axis=1)
+    wrapper = np.unique(templates[owner, slot, first], return_inverse=True)[1]
+    same_within, pairs = _alike(owner, wrapper)
+    part = np.bincount(wrapper) / len(wrapper)
+    across = float((part**2).sum())
+    return Queue(
+        wrappers=round(float(np.exp(-(part * np.log(part)).sum())), 1),
+        excess=round(same_within / across, 2),
+        pairs=pairs,
+        shared_bodies=round(_shared(owner, profiles.simhashes[members][owner, slot]), 3),
+    )
+
+
+def _alike(owner: NDArray[np.intp], wrapper: NDArray[np.intp]) -> tuple[float, float]:
+    """Share of pairs of one account's prompts that have the same wrapper, every account counting once; and pairs."""
+    count = np.bincount(owner).astype(np.float64)
+    pairs = count * (count - 1) / 2
+    who, repeats = np.unique(np.stack([owner, wrapper]), axis=1, return_counts=True)
+    same = np.bincount(who[0], weights=repeats * (repeats - 1) / 2, minlength=len(count))
+    many = pairs > 0
+    if not many.any():
+        return 0.0, 0.0
+    return float((same[many] / pairs[many]).mean()), float(pairs.sum())
+
+
+def _shared(owner: NDArray[np.intp], bodies: NDArray[np.uint64]) -> float:
+    """Share of prompts that another member sent to the letter."""
+    owner, bodies = owner[bodies != 0], bodies[bodies != 0]
+    if not len(bodies):
+        return 0.0
+    pairs = np.unique(np.stack([bodies, owner.astype(np.uint64)]), axis=1)
+    _, inverse, carriers = np.unique(pairs[0], return_inverse=True, return_counts=True)
+    return float((carriers[inverse] > 1).mean())

@@ -1,0 +1,82 @@
+"""Campaigns as values: what is known of one, its members, and what the tenant stage is told."""
+
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, Proof
+from stream_app.detection.campaigns.growth import Pool
+from stream_app.detection.campaigns.roles import Role
+from stream_app.detection.campaigns.signatures import Signature
+
+
+class Status(StrEnum):
+    """How far a verdict stands."""
+
+    CANDIDATE = "candidate"
+    CONFIRMED = "confirmed"
+    RETRACTED = "retracted"
+
+
+class Member(Struct):
+    """One tenant of a campaign: probability, role, since when (event time), and nats by group of links."""
+
+    tenant_id: str
+    posterior: float
+    role: Role
+    joined_ms: int
+    nats: dict[str, float]
+
+
+class Campaign(Struct):
+    """One campaign for life. Evidence once proved stays (``proofs``, ``pooled``); a verdict ends by retraction.
+
+    ``is_listed`` says whether anybody was told; ``first_alert_ms`` when. ``doubts`` counts ticks in a row with an
+    ordinary explanation. ``nats`` is what its members have in common, in all; ``controls`` what control
+    groups had, of ``control_size`` tenants at ``control_ms``;
+    ``checked_size`` is the pool's size when it was last searched for cliques.
+    """
+
+    campaign_id: str
+    begun_ms: int
+    pool: Pool
+    kind: CampaignKind = CampaignKind.COHORT
+    status: Status = Status.CANDIDATE
+    is_listed: bool = False
+    first_alert_ms: int = 0
+    confirmed_ms: int = 0
+    doubts: int = 0
+    nats: float = 0.0
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    pooled: list[str] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    members: dict[str, Member] = field(default_factory=dict)
+    aliases: list[str] = field(default_factory=list)
+    top_values: list[tuple[str, str, int, int]] = field(default_factory=list)
+    signature: Signature | None = None
+    controls: dict[str, float] = field(default_factory=dict)
+    control_size: int = 0
+    control_ms: int = 0
+    checked_size: float = 0.0
+
+    @property
+    def confidence(self) -> float:
+        """How sure the verdict is, 0 to 1: by the weakest of its proofs, halved while it is a candidate."""
+        margin = min((proof.nats - proof.control for proof in self.proofs.values()), default=0.0)
+        sure = margin / (margin + 30.0) if margin > 0 else 0.0
+        return round(sure if self.status is Status.CONFIRMED else sure / 2, 4)
+
+
+class Verdict(Struct, frozen=True):
+    """What the campaign stage holds of one tenant; ``role`` is after the harm budget, and none ends it.
+
+    ``kind`` bounds what may follow; ``at_ms`` is event time.
+    """
+
+    tenant_id: str
+    campaign_id: str
+    kind: CampaignKind
+    role: Role | None
+    posterior: float
+    nats: dict[str, float]
+    at_ms: int

@@ -1,0 +1,58 @@
+"""Who of a campaign may be observed, slowed down or blocked: by its own evidence, not by its company alone."""
+
+from enum import StrEnum
+
+import numpy as np
+
+from stream_app.detection.campaigns.links import GROUPS, KINDS
+from stream_app.detection.campaigns.profiles import Flags, Floats, Ints
+
+#: A member is rather in than out when the campaign's other links are few; it is observed, no more.
+MEMBER_SHARE = 0.3
+#: Expected share of strangers in the act set as a whole, and odds that each of its members has at least.
+ACT_ERROR, ACT_ODDS = 0.002, 50.0
+#: Odds, groups of links and nats of own content that a block takes.
+BLOCK_ODDS, BLOCK_GROUPS = 10_000.0, 3
+#: Nats by which a group counts as a member's own evidence.
+OWN_NATS = 2.0
+_HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in KINDS if kind.is_hard)]
+_CONTENT = GROUPS.index("content")
+
+
+class Role(StrEnum):
+    """How sure, and so how far the ladder may go: observe (member), throttle or challenge (act), block."""
+
+    MEMBER = "member"
+    ACT = "act"
+    BLOCK = "block"
+
+
+ROLES = (None, Role.MEMBER, Role.ACT, Role.BLOCK)
+
+
+def roles(share: Floats, nats: Floats) -> Ints:
+    """Places in ``ROLES`` by tenant, from the probability of membership and the nats by group (rows: ``GROUPS``).
+
+    The act set is the largest whose mean error stays within ``ACT_ERROR``, of members with two kinds of evidence of
+    their own, one of them a link that strangers do not share, or the campaign's content.
+    """
+    own = nats >= OWN_NATS
+    strong = own[_HARD].any(axis=0) | own[_CONTENT]
+    odds = share / np.maximum(1.0 - share, 1e-12)
+    may_act = strong & (own.sum(axis=0) >= 2) & (odds >= ACT_ODDS)
+    may_act = _within_error(share, may_act)
+    may_block = may_act & own[_HARD].any(axis=0) & own[_CONTENT]
+    may_block &= (own.sum(axis=0) >= BLOCK_GROUPS) & (odds >= BLOCK_ODDS)
+    found = (share >= MEMBER_SHARE).astype(np.int32)
+    found[may_act] = 2
+    found[may_block] = 3
+    return found
+
+
+def _within_error(share: Floats, candidates: Flags) -> Flags:
+    chosen = np.flatnonzero(candidates)
+    chosen = chosen[np.argsort(-share[chosen], kind="stable")]
+    mean_error = np.cumsum(1.0 - share[chosen]) / np.arange(1, len(chosen) + 1)
+    kept = np.zeros(len(share), np.bool_)
+    kept[chosen[mean_error <= ACT_ERROR]] = True
+    return kept

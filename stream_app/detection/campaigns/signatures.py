@@ -1,0 +1,68 @@
+"""What is known of a campaign, as values and their weight: new tenants are scored by it at their first request."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from msgspec import Struct, UnsetType
+
+from stream_app.detection.campaigns.growth import Pool, prior
+from stream_app.detection.campaigns.likelihoods import Weights, ratios
+from stream_app.detection.campaigns.links import FLOOR, GROUP_CAP, GROUPS, HOUR_MS, KINDS, Kind, Population
+from stream_app.detection.campaigns.profiles import Floats, value_hash
+from stream_app.detection.signals import Profile
+
+#: Values kept of one kind, the heaviest first: bounds a signature to some hundred kilobytes.
+MAX_VALUES = 5_000
+_LEAST_RATIO = 2.0
+_GENESIS = next(kind for kind in KINDS if kind.name == "genesis")
+
+
+class Signature(Struct):
+    """Ratios of values by kind, the fitted weights of each kind, and the odds of a tenant without any of it."""
+
+    values: dict[str, dict[int, float]]
+    weights: dict[str, Weights]
+    base: float
+
+
+def signature(population: Population, pool: Pool) -> Signature:
+    """What a pool's members share, in the strength that it had at this tick."""
+    values = {}
+    for kind in KINDS:
+        links = population.links[kind.name]
+        ratio = np.zeros(len(links.degree))
+        np.maximum.at(ratio, links.cols, ratios(links, pool.share))
+        heavy = np.flatnonzero(ratio >= _LEAST_RATIO)
+        heavy = heavy[np.argsort(-ratio[heavy], kind="stable")][:MAX_VALUES]
+        values[kind.name] = dict(zip(links.values[heavy].tolist(), ratio[heavy].tolist(), strict=True))
+    return Signature(values, dict(pool.weights), prior(population, pool.size))
+
+
+def nats_of(profile: Profile, known: Signature) -> Floats:
+    """Nats by group (``GROUPS``) of one tenant's signal under a signature; some hundred microseconds."""
+    summed = np.zeros(len(GROUPS))
+    for kind, carried in _carried(profile).items():
+        weights, values = known.weights[kind.name], known.values[kind.name]
+        logs = sum(float(np.log(weights.outside + (1 - weights.outside) * values.get(value, 0.0))) for value in carried)
+        nats = float(np.log(weights.without + (1 - weights.without) * np.exp(min(logs, 30.0))))
+        summed[GROUPS.index(kind.group)] += min(max(nats, FLOOR), kind.cap)
+    clipped: Floats = np.clip(summed, FLOOR, GROUP_CAP)
+    return clipped
+
+
+def _carried(profile: Profile) -> dict[Kind, set[int]]:
+    texts: dict[str, Iterable[str | UnsetType]] = {
+        "payment": (profile.payment_fp,),
+        "payment_bin": (profile.payment_bin,),
+        "signup": (profile.signup_fp,),
+        "prefix": profile.ip_prefixes,
+        "ja4": profile.ja4,
+        "http": profile.http_fps,
+        "system": profile.systems,
+        "program": profile.programs,
+        "content": (template for prompt in profile.prompts for template in prompt.templates),
+    }
+    carried = {kind: {value_hash(text) for text in texts.get(kind.name, ()) if text} for kind in KINDS}
+    if profile.created_ms:
+        carried[_GENESIS] = {profile.created_ms // HOUR_MS}
+    return {kind: values for kind, values in carried.items() if values}

@@ -1,0 +1,167 @@
+"""The campaign stage: signals in, and every ten minutes of event time verdicts out."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from stream_app.detection.campaigns.assessment import assess, list_candidates, retract_or_keep
+from stream_app.detection.campaigns.cliques import expel_cliques
+from stream_app.detection.campaigns.growth import Pool, compete, grow
+from stream_app.detection.campaigns.links import GROUPS, Population, population
+from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, new_id
+from stream_app.detection.campaigns.profiles import Floats, Profiles
+from stream_app.detection.campaigns.records import Campaign, Status, Verdict
+from stream_app.detection.campaigns.roles import ROLES, roles
+from stream_app.detection.campaigns.signatures import nats_of
+from stream_app.detection.campaigns.verdicts import changes, may_act, update_members
+from stream_app.detection.rules import HarmBudget
+from stream_app.detection.signals import Signal
+
+TICK_MS = 600_000
+_DAY_MS = 86_400_000
+#: Tenants silent for longer take no part; after twice as long they are forgotten.
+ACTIVE_MS = 7 * _DAY_MS
+#: Pools followed at a time, the strongest; each costs some hundredths of a second a tick per 10,000 tenants.
+MAX_CAMPAIGNS = 60
+_WARM_ROUNDS = 3
+#: A pool is searched for cliques anew when its size has changed by so much: that costs as much as growing it.
+_CHECKED_CHANGE = 0.02
+#: Who belongs to no pool more than so much may be drawn into a control group.
+_IN_BACKGROUND = 0.2
+
+
+class CampaignStage:
+    """Links tenants by their signals; a function of the signals alone, whatever their order within a tick.
+
+    Memory: under a kilobyte a tenant active within 14 days, and eight bytes a tenant for every pool followed. A tick
+    takes some two seconds for 10,000 tenants.
+    """
+
+    def __init__(self, budget: HarmBudget = HarmBudget(share=0.15, at_least=10)) -> None:  # noqa: B008
+        self._budget = budget
+        self._profiles = Profiles()
+        self._waiting: list[Signal] = []
+        self._campaigns: list[Campaign] = []
+        self._tried = Tried()
+        self._told: dict[str, Verdict] = {}
+        self._listed_ms: list[int] = []
+        self.tenants = 0
+
+    @property
+    def campaigns(self) -> list[Campaign]:
+        """Campaigns that somebody was told of, the oldest first."""
+        return [campaign for campaign in self._campaigns if campaign.is_listed]
+
+    def take(self, signal: Signal) -> list[Verdict]:
+        """Keep a signal for the next tick; at once a verdict when its tenant fits a confirmed campaign by itself."""
+        self._waiting.append(signal)
+        if signal.tenant_id in self._told:
+            return []
+        known = [c for c in self._campaigns if c.signature and may_act(c)]
+        found = [verdict for campaign in known if (verdict := _on_arrival(campaign, signal))]
+        best = max(found, key=lambda verdict: verdict.posterior, default=None)
+        if best is None:
+            return []
+        self._told[best.tenant_id] = best
+        return [best]
+
+    def tick(self, now_ms: int) -> list[Verdict]:
+        """Look at everything signalled up to ``now_ms``; verdicts that are new or have changed, by tenant."""
+        self._take_in(now_ms)
+        last_ms = self._profiles.last_ms[: len(self._profiles)]
+        active = last_ms >= now_ms - ACTIVE_MS
+        if not active.any():
+            return []
+        people = population(self._profiles, active)
+        self.tenants = len(people)
+        self._grow(people, now_ms)
+        background = np.ones(len(people), np.bool_)
+        for campaign in self._campaigns:
+            background &= campaign.pool.share < _IN_BACKGROUND
+        for campaign in self._campaigns:
+            assess(campaign, people, self._profiles, background, now_ms)
+            retract_or_keep(campaign)
+        list_candidates(self._campaigns, people, self._listed_ms, now_ms)
+        for campaign in self._campaigns:
+            update_members(campaign, people, self._profiles, now_ms)
+        self._keep_shares(people)
+        allowed = max(self._budget.at_least, int(self._budget.share * len(people)))
+        return changes(self._campaigns, self._told, allowed, now_ms)
+
+    def _take_in(self, now_ms: int) -> None:
+        due = [signal for signal in self._waiting if signal.pane_end_ms <= now_ms]
+        self._waiting = [signal for signal in self._waiting if signal.pane_end_ms > now_ms]
+        for signal in sorted(due, key=lambda signal: (signal.tenant_id, signal.sequence)):
+            self._profiles.add(signal)
+        last_ms = self._profiles.last_ms[: len(self._profiles)]
+        keep = last_ms >= now_ms - 2 * ACTIVE_MS
+        if 2 * np.count_nonzero(keep) < len(keep):
+            for campaign in self._campaigns:
+                campaign.pool.share = _padded(campaign.pool.share, len(keep))[keep]
+            self._profiles.forget(keep)
+
+    def _grow(self, people: Population, now_ms: int) -> None:
+        for campaign in self._campaigns:
+            campaign.pool.share = _padded(campaign.pool.share, len(self._profiles))[people.rows]
+            grow(people, campaign.pool, _WARM_ROUNDS)
+        pools = [campaign.pool for campaign in self._campaigns]
+        for pool, origin in fresh_pools(people, pools, self._tried):
+            if not absorb(people, self._campaigns, pool):
+                self._campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
+        self._campaigns = _strongest(_merged(people, self._campaigns))
+        for campaign in list(self._campaigns):
+            if abs(campaign.pool.size - campaign.checked_size) <= _CHECKED_CHANGE * campaign.checked_size:
+                continue
+            campaign.checked_size = campaign.pool.size
+            for clique in expel_cliques(people, campaign.pool):
+                pool = Pool(clique.astype(np.float64))
+                grow(people, pool)
+                if is_pool(pool) and not absorb(people, self._campaigns, pool):
+                    origin = f"{campaign.campaign_id}:{np.flatnonzero(clique)[0]}"
+                    self._campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
+        compete([campaign.pool for campaign in self._campaigns])
+
+    def _keep_shares(self, people: Population) -> None:
+        for campaign in self._campaigns:
+            share = np.zeros(len(self._profiles))
+            share[people.rows] = campaign.pool.share
+            campaign.pool.share = share
+
+
+def _merged(people: Population, campaigns: Iterable[Campaign]) -> list[Campaign]:
+    """Pools that have become the same are one, under the oldest id; those that vanished are dropped unless told."""
+    kept: list[Campaign] = []
+    for campaign in campaigns:
+        if is_pool(campaign.pool):
+            into = absorb(people, kept, campaign.pool)
+            if into is None:
+                kept.append(campaign)
+            elif campaign.is_listed:
+                into.aliases += [campaign.campaign_id, *campaign.aliases]
+        elif campaign.is_listed:
+            kept.append(campaign)
+    return kept
+
+
+def _strongest(campaigns: list[Campaign]) -> list[Campaign]:
+    ranked = sorted(campaigns, key=lambda c: (not c.is_listed, c.status is Status.CANDIDATE, -c.nats, c.campaign_id))
+    chosen = {campaign.campaign_id for campaign in ranked[:MAX_CAMPAIGNS]}
+    return [campaign for campaign in campaigns if campaign.campaign_id in chosen]
+
+
+def _padded(share: Floats, count: int) -> Floats:
+    return np.concatenate([share, np.zeros(count - len(share))]) if len(share) < count else share
+
+
+def _on_arrival(campaign: Campaign, signal: Signal) -> Verdict | None:
+    if campaign.signature is None:
+        return None
+    nats = nats_of(signal.profile, campaign.signature)
+    share = float(1.0 / (1.0 + np.exp(-(campaign.signature.base + nats.sum()))))
+    role = ROLES[int(roles(np.array([share]), nats.reshape(-1, 1))[0])]
+    if role is None:
+        return None
+    by_group = {group: round(float(part), 2) for group, part in zip(GROUPS, nats, strict=True) if part}
+    return Verdict(
+        signal.tenant_id, campaign.campaign_id, campaign.kind, role, round(share, 6), by_group, signal.pane_end_ms
+    )

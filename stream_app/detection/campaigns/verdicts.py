@@ -1,0 +1,106 @@
+"""From pools to members, and from members to what their tenants' detectors are told."""
+
+import numpy as np
+
+from stream_app.detection.campaigns.confirmation import CampaignKind
+from stream_app.detection.campaigns.likelihoods import by_group
+from stream_app.detection.campaigns.links import GROUPS, Population
+from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
+from stream_app.detection.campaigns.roles import ROLES, Role, roles
+
+#: A verdict is told again after so long, so that its decision is renewed before it expires.
+RENEW_MS = 3_600_000
+_RANK: dict[Role | None, int] = {None: 0, Role.MEMBER: 1, Role.ACT: 2, Role.BLOCK: 3}
+
+
+def update_members(campaign: Campaign, population: Population, profiles: Profiles, now_ms: int) -> None:
+    """Members and their roles from a pool's shares after competition.
+
+    Only a confirmed distillation has an act set, and only one that links hold: those who merely ask alike are watched.
+    """
+    share = campaign.pool.share
+    grouped = by_group(campaign.pool.nats)
+    if not grouped:
+        return
+    nats = np.stack([grouped[group] for group in GROUPS])
+    found = roles(share, nats)
+    if campaign.status is Status.CANDIDATE and np.count_nonzero(found) < len(campaign.members):
+        return  # what a person was shown does not melt away
+    if not may_act(campaign):
+        found = np.minimum(found, 1)
+    members: dict[str, Member] = {}
+    for place in np.flatnonzero(found):
+        tenant_id = profiles.tenant_ids[population.rows[place]]
+        before = campaign.members.get(tenant_id)
+        own = {group: round(float(part), 2) for group, part in zip(GROUPS, nats[:, place], strict=True) if part}
+        members[tenant_id] = Member(
+            tenant_id=tenant_id,
+            posterior=round(float(share[place]), 6),
+            role=ROLES[found[place]] or Role.MEMBER,
+            joined_ms=before.joined_ms if before else now_ms,
+            nats=own,
+        )
+    campaign.members = members
+
+
+def may_act(campaign: Campaign) -> bool:
+    """Whether anybody of a campaign may be denied anything."""
+    is_proved = campaign.status is Status.CONFIRMED and campaign.kind is CampaignKind.DISTILLATION
+    return is_proved and bool(campaign.pooled)
+
+
+def changes(campaigns: list[Campaign], told: dict[str, Verdict], allowed: int, now_ms: int) -> list[Verdict]:
+    """Verdicts that are new, have changed or are due again; ``told`` is brought up to date.
+
+    At most ``allowed`` tenants are acted on, the surest; the others are observed. Candidates are for people: their
+    members are told nothing.
+    """
+    held: dict[str, Verdict] = {}
+    for campaign in campaigns:
+        if campaign.status is Status.CONFIRMED:
+            for member in campaign.members.values():
+                verdict = _verdict(campaign, member, now_ms)
+                other = held.get(member.tenant_id)
+                if other is None or verdict.posterior > other.posterior:
+                    held[member.tenant_id] = verdict
+    _keep_budget(held, allowed)
+    for tenant_id, before in told.items():
+        if tenant_id not in held and before.role is not None:
+            held[tenant_id] = Verdict(tenant_id, before.campaign_id, before.kind, None, 0.0, {}, now_ms)
+    changed = [held[tenant_id] for tenant_id in sorted(held) if _is_news(held[tenant_id], told.get(tenant_id))]
+    for verdict in changed:
+        if verdict.role is None:
+            told.pop(verdict.tenant_id, None)
+        else:
+            told[verdict.tenant_id] = verdict
+    return changed
+
+
+def _verdict(campaign: Campaign, member: Member, now_ms: int) -> Verdict:
+    return Verdict(
+        member.tenant_id, campaign.campaign_id, campaign.kind, member.role, member.posterior, member.nats, now_ms
+    )
+
+
+def _keep_budget(held: dict[str, Verdict], allowed: int) -> None:
+    acted = [verdict for verdict in held.values() if _RANK[verdict.role] > 1]
+    acted.sort(key=lambda verdict: (-verdict.posterior, verdict.tenant_id))
+    for verdict in acted[allowed:]:
+        held[verdict.tenant_id] = Verdict(
+            verdict.tenant_id,
+            verdict.campaign_id,
+            verdict.kind,
+            Role.MEMBER,
+            verdict.posterior,
+            verdict.nats,
+            verdict.at_ms,
+        )
+
+
+def _is_news(verdict: Verdict, before: Verdict | None) -> bool:
+    return (
+        before is None
+        or (verdict.role, verdict.campaign_id, verdict.kind) != (before.role, before.campaign_id, before.kind)
+        or verdict.at_ms - before.at_ms >= RENEW_MS
+    )

@@ -1,0 +1,85 @@
+"""A campaign told in words, from its line in ``campaigns.jsonl``."""
+
+from collections import Counter
+from typing import Any
+
+#: What the groups of links are, in words.
+_GROUPS = {
+    "payer": "payment instruments",
+    "device": "signup devices",
+    "network": "address prefixes",
+    "client": "clients and how requests are made",
+    "genesis": "hours of account creation",
+    "content": "prompt skeletons",
+}
+_EXPLANATIONS = {
+    "one_payer": "one payment instrument dominates: it may be one customer with many accounts",
+    "one_device": "one signup device dominates: it may be one integrator",
+    "one_program": "one system prompt dominates: it may be one popular program",
+    "public_material": "other tenants sent the same prompts: it may be public material",
+}
+
+
+def headline(campaign: dict[str, Any]) -> str:
+    """One line: id, kind, status, size and since when."""
+    roles = Counter(member["role"] for member in campaign["members"])
+    acted = (
+        f", {roles['act'] + roles['block']:,} to act on, {roles['block']:,} of them to block" if len(roles) > 1 else ""
+    )
+    return (
+        f"{campaign['campaign_id']}  {campaign['status']} {campaign['kind']}, confidence {campaign['confidence']:.2f}: "
+        f"{len(campaign['members']):,} members{acted}; first alert {campaign['first_alert_time']}"
+    )
+
+
+def story(campaign: dict[str, Any], most_members: int) -> str:
+    """Headline, evidence, shared values and members, line by line."""
+    lines = [headline(campaign), "", "Evidence (nats; the best control group in brackets)"]
+    lines += [
+        f"  {_GROUPS[proof['group']]}: {proof['nats']:,.0f} [{proof['control_nats']:,.0f}], "
+        f"brought by {proof['members']:,.0f} members" + (", a pool of values" if _is_pooled(campaign, proof) else "")
+        for proof in campaign["evidence"]
+    ]
+    lines += [f"  but: {_EXPLANATIONS.get(name, name)}" for name in campaign["explanations"]]
+    queue = campaign["queue"]
+    lines.append(
+        f"  its prompts: {queue['wrappers']:g} wrappers in use, those of one account {queue['excess']:g} times as "
+        f"alike as others' ({queue['pairs']:,.0f} pairs); {queue['shared_bodies']:.0%} sent by several tenants"
+    )
+    lines += ["", "Shared values (members that carry it, of all tenants that do)"]
+    lines += [
+        f"  {value['kind']} {value['value']}: {value['members']:,} of {value['tenants']:,}"
+        for value in campaign["values"]
+    ]
+    lines += ["", "The verdict would fall if", *(f"  {line}" for line in counterfactual(campaign))]
+    lines += ["", f"Members ({min(most_members, len(campaign['members'])):,} of {len(campaign['members']):,})"]
+    lines += [_member_line(member) for member in campaign["members"][:most_members]]
+    return "\n".join(lines)
+
+
+def dossier(campaign: dict[str, Any]) -> dict[str, Any]:
+    """The campaign with what would have to be false for its verdict to fall."""
+    return {**campaign, "counterfactual": counterfactual(campaign)}
+
+
+def counterfactual(campaign: dict[str, Any]) -> list[str]:
+    """What would have to be false for the verdict to fall."""
+    if campaign["kind"] == "cohort":
+        return ["there is none: this is a cohort for a person to look at"]
+    pooled = " and ".join(_GROUPS[group] for group in campaign["pooled"])
+    found = [f"the shared {pooled} were no pool, but those of one honest customer"] if pooled else []
+    if campaign["kind"] == "distillation":
+        found.append("the skeletons that members share were common among others, or their prompts public material")
+    if not pooled:
+        found.append("accounts had wrappers of their own, instead of being dealt them as a queue deals")
+    return found
+
+
+def _is_pooled(campaign: dict[str, Any], proof: dict[str, Any]) -> bool:
+    return proof["group"] in campaign["pooled"]
+
+
+def _member_line(member: dict[str, Any]) -> str:
+    strongest = sorted(member["nats"].items(), key=lambda entry: -entry[1])
+    nats = ", ".join(f"{group} {value:+.1f}" for group, value in strongest)
+    return f"  {member['tenant_id']}  {member['role']}, {member['posterior']:.4f}, since {member['joined_at']}: {nats}"

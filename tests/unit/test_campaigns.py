@@ -1,0 +1,160 @@
+"""What the campaign stage finds in small worlds whose truth is known, and whom it leaves alone."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from stream_app.detection.campaigns.confirmation import CampaignKind
+from stream_app.detection.campaigns.records import Campaign, Status, Verdict
+from stream_app.detection.campaigns.roles import Role
+from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
+from stream_app.detection.signals import Profile, PromptSketch, Signal
+from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
+
+EVERY_MS = 24 * TICK_MS
+
+
+def honest(seed: int) -> Crowd:
+    crowd = Crowd(seed)
+    crowd.ordinary(600)
+    for group in (crowd.reseller, crowd.school_class, crowd.fleet, crowd.coding_agent, crowd.flash_crowd):
+        group(30)
+    crowd.agencies(6)
+    return crowd
+
+
+def run(signals: Iterable[Signal], stage: CampaignStage | None = None) -> tuple[CampaignStage, list[Verdict]]:
+    stage, told = stage or CampaignStage(), []
+    next_ms = BEGIN_MS + EVERY_MS
+    for signal in signals:
+        while signal.pane_end_ms > next_ms:
+            told += stage.tick(next_ms)
+            next_ms += EVERY_MS
+        told += stage.take(signal)
+    return stage, told + stage.tick(next_ms)
+
+
+def confirmed(stage: CampaignStage) -> list[Campaign]:
+    return [campaign for campaign in stage.campaigns if campaign.status is Status.CONFIRMED]
+
+
+def acted(told: Iterable[Verdict]) -> set[str]:
+    return {verdict.tenant_id for verdict in told if verdict.role in {Role.ACT, Role.BLOCK}}
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[CampaignStage, list[Verdict], set[str]]:
+    crowd = honest(1)
+    members = crowd.campaign(160, mix=0.4)
+    return *run(crowd.signals(2.0)), members
+
+
+def test_honest_crowds_are_neither_campaigns_nor_acted_on() -> None:
+    stage, told = run(honest(2).signals(2.0))
+    assert confirmed(stage) == []
+    assert told == []
+
+
+def test_a_campaign_whose_accounts_carry_half_of_the_links_is_one_distillation(
+    found: tuple[CampaignStage, list[Verdict], set[str]],
+) -> None:
+    stage, _, members = found
+    (campaign,) = confirmed(stage)
+    assert campaign.kind is CampaignKind.DISTILLATION
+    assert len(members & set(campaign.members)) >= 0.85 * len(members)
+    assert len(members & set(campaign.members)) >= 0.97 * len(campaign.members)
+
+
+def test_only_its_members_are_acted_on_and_each_says_why(found: tuple[CampaignStage, list[Verdict], set[str]]) -> None:
+    stage, told, members = found
+    assert acted(told) <= members
+    assert len(acted(told)) >= 0.6 * len(members)
+    by_role = {member.role: member for member in confirmed(stage)[0].members.values()}
+    assert sum(nats >= 2 for nats in by_role[Role.BLOCK].nats.values()) >= 3
+    assert by_role[Role.BLOCK].nats["content"] >= 2
+
+
+def test_links_without_a_work_queue_are_an_account_network_and_nobody_is_acted_on() -> None:
+    crowd = honest(3)
+    members = crowd.campaign(160, mix=0.0)
+    stage, told = run(crowd.signals(2.0))
+    (campaign,) = confirmed(stage)
+    assert campaign.kind is CampaignKind.ACCOUNT_NETWORK
+    assert {verdict.role for verdict in told} <= {Role.MEMBER, None}
+    assert len(members & set(campaign.members)) >= 0.7 * len(members)
+
+
+def test_a_campaign_without_payment_data_and_clients_is_found_all_the_same() -> None:
+    crowd = honest(4)
+    members = crowd.campaign(160, mix=0.4, share=0.7, without=("payment_fp", "ja4"))
+    stage, told = run(crowd.signals(2.0))
+    (campaign,) = confirmed(stage)
+    assert campaign.kind is CampaignKind.DISTILLATION
+    assert acted(told) <= members
+
+
+def test_asking_alike_without_any_link_is_watched_and_never_acted_on() -> None:
+    crowd = honest(5)
+    links = ("payment_fp", "signup_fp", "ja4", "ip_prefixes", "burst")
+    members = crowd.campaign(200, mix=0.4, share=1.0, without=links)
+    stage, told = run(crowd.signals(2.0))
+    (campaign,) = confirmed(stage)
+    assert campaign.kind is CampaignKind.DISTILLATION
+    assert len(members & set(campaign.members)) >= 0.8 * len(campaign.members)
+    assert {verdict.role for verdict in told} <= {Role.MEMBER, None}
+
+
+def test_one_id_for_life_and_the_order_of_signals_within_a_tick_changes_nothing(
+    found: tuple[CampaignStage, list[Verdict], set[str]],
+) -> None:
+    crowd = honest(1)
+    crowd.campaign(160, mix=0.4)
+    shuffled = sorted(crowd.signals(2.0), key=lambda s: ((s.pane_end_ms - BEGIN_MS - 1) // EVERY_MS, s.tenant_id[::-1]))
+    stage, _ = run(shuffled)
+    (ours,), (theirs,) = confirmed(found[0]), confirmed(stage)
+    assert (ours.campaign_id, ours.members) == (theirs.campaign_id, theirs.members)
+    assert ours.first_alert_ms <= ours.confirmed_ms
+
+
+def test_a_replacement_is_attached_at_its_first_request(
+    found: tuple[CampaignStage, list[Verdict], set[str]],
+) -> None:
+    stage, _, _ = found
+    now_ms = BEGIN_MS + 2 * DAY_MS
+    links = {"ja4": ["c-client"], "ip_prefixes": ["c-pool-1", "c-pool-2"], "payment_fp": "c-card-2"}
+    old_items = [PromptSketch("00000000000000aa", ["c-wrapper-1"])]
+    heir = Signal("heir", 0, 0, now_ms, 1, Profile(created_ms=now_ms, prompts=old_items, **links))
+    stranger = Signal("stranger", 0, 0, now_ms, 1, Profile(created_ms=now_ms, ja4=["client-1"]))
+    assert stage.take(stranger) == []
+    (verdict,) = stage.take(heir)
+    assert verdict.campaign_id == confirmed(stage)[0].campaign_id
+    assert verdict.role in {Role.ACT, Role.BLOCK}
+
+
+def test_a_card_in_ten_tenants_is_shown_to_a_person_at_the_next_tick() -> None:
+    crowd = Crowd(6)
+    crowd.ordinary(300)
+    for _ in range(10):
+        crowd._person(crowd._old_ms(), [], 0.0, {"payment_fp": "shared"})
+    stage, told = run(crowd.signals(1.0))
+    assert any(len(campaign.members) >= 8 for campaign in stage.campaigns)
+    assert told == []
+
+
+def test_the_list_for_a_person_stays_short() -> None:
+    crowd = Crowd(7)
+    crowd.ordinary(300)
+    for card in range(12):
+        for _ in range(11):
+            crowd._person(crowd._old_ms(), [], 0.0, {"payment_fp": f"card-of-{card}"})
+    stage, _ = run(crowd.signals(0.9))
+    assert len(stage.campaigns) <= 3
+
+
+def test_missing_fields_are_no_evidence() -> None:
+    bare = [
+        Signal(f"t{number}", 0, 0, BEGIN_MS + 1000 * number, 1, Profile(models={"small": 1})) for number in range(500)
+    ]
+    stage, told = run(bare)
+    assert stage.campaigns == []
+    assert told == []

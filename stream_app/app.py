@@ -12,6 +12,7 @@ from mode.types import ServiceT
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from stream_app.adapters.broker_watch import BrokerWatch
+from stream_app.adapters.instruction_logs import Parse
 from stream_app.adapters.membership import OwnTables, committer, use_membership
 from stream_app.adapters.outboxes import RecordsOf
 from stream_app.adapters.ownership import NewDetector, Ownership
@@ -20,11 +21,14 @@ from stream_app.adapters.sources import Deliver
 from stream_app.adapters.stop_deadline import set_stop_deadline
 from stream_app.adapters.web import WebFace
 from stream_app.agents.requests import add_requests_agent
+from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.detection.campaigns.repetitions import VerdictReader
 from stream_app.detection.detector import Detector
+from stream_app.detection.operators import parse_operator
 from stream_app.detection.policy import Policy, load_policy
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
-from stream_app.topology import TopicName
+from stream_app.topology import Stage, TopicName
 
 #: The broker's own least session timeout; a dead worker's partitions move after it. The embedded broker allows less.
 SESSION_TIMEOUT_S, EMBEDDED_SESSION_TIMEOUT_S = 6.0, 2.0
@@ -52,8 +56,14 @@ class WorkerParts(NamedTuple):
 def detectors(settings: Settings, policy: Policy) -> NewDetector:
     """Makes the detector of a partition, by its number and encoded states."""
 
-    def new_detector(number: int, states: dict[str, bytes]) -> Detector:
-        return Detector(settings.topic(TopicName.REQUESTS), number, settings.partitions, policy, states)
+    topic = settings.topic(settings.stage_topics.source)
+
+    def new_detector(number: int, states: dict[str, bytes]) -> Detector | CampaignDetector:
+        if settings.stage is Stage.CAMPAIGNS:
+            return CampaignDetector(topic, number, policy, states)
+        detector = Detector(topic, number, settings.partitions, policy, states)
+        detector.has_campaigns = True
+        return detector
 
     return new_detector
 
@@ -89,38 +99,44 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
         records_of=to_records,
         copies=copies,
         metrics=metrics,
-        commit=committer(app, settings.topic(TopicName.REQUESTS)),
+        commit=committer(app, settings.topic(settings.stage_topics.source)),
         deliver=cast("Deliver", deliveries.put),
+        instructions=_instructions(settings),
         crash=_crash_of(app),
     )
     use_membership(app, ownership.take_over)
-    app.topics.add(app.topic(settings.topic(TopicName.REQUESTS), acks=False))
+    app.topics.add(app.topic(settings.topic(settings.stage_topics.source), acks=False))
     add_requests_agent(app, deliveries, ownership)
     _hand_over_on_leaving(app, ownership)
-    log = ownership.operator_log
+    logs = ownership.logs
 
     def why_not_ready() -> str | None:
-        if not log.complete.is_set():
-            return "the operator topic has not been read to its end"
+        if behind := [log.topic for log in logs if not log.complete.is_set()]:
+            return f"{', '.join(behind)} has not been read to its end"
         if app.rebalancing or not ownership.has_partitions:
             return "no partitions are assigned and recovered"
         return None
 
     web = WebFace(settings.web_bind, settings.web_port, registry, why_not_ready)
-    return WorkerParts(app, [log, ownership, web, BrokerWatch(settings.broker)])
+    return WorkerParts(app, [*logs, ownership, web, BrokerWatch(settings.broker)])
+
+
+def _instructions(settings: Settings) -> dict[TopicName, Parse]:
+    operator: dict[TopicName, Parse] = {TopicName.OPERATOR: parse_operator}
+    return operator | {TopicName.VERDICTS: VerdictReader().parse} if settings.stage is Stage.TENANTS else operator
 
 
 def _table(app: faust.App, settings: Settings) -> Any:
     changelog = app.topic(
-        settings.topic(TopicName.TENANT_STATE),
+        settings.topic(settings.stage_topics.state),
         key_serializer="raw",
         value_serializer="raw",
-        partitions=settings.partitions,
+        partitions=settings.stage_partitions,
         compacting=True,
     )
     return app.Table(
         "tenant-state",
-        partitions=settings.partitions,
+        partitions=settings.stage_partitions,
         changelog_topic=changelog,
         key_type=bytes,
         value_type=bytes,
@@ -152,7 +168,7 @@ def _hand_over_on_leaving(app: faust.App, ownership: Ownership) -> None:
 def _faust_app(settings: Settings) -> faust.App:
     session_s = EMBEDDED_SESSION_TIMEOUT_S if settings.embedded else SESSION_TIMEOUT_S
     return faust.App(
-        settings.group,
+        settings.stage_group,
         env={},  # only STILLWATCH_* configures us, not whatever Faust would find
         broker=[f"aiokafka://{server.strip()}" for server in settings.broker.split(",")],
         datadir=str(settings.data_dir.expanduser()),
@@ -161,7 +177,7 @@ def _faust_app(settings: Settings) -> faust.App:
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
-        topic_partitions=settings.partitions,
+        topic_partitions=settings.stage_partitions,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / 4,

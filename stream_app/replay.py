@@ -21,8 +21,8 @@ from stream_app.detection.watermark import ALLOWED_LATENESS_MS
 
 #: Lines between two looks at progress and pending operator records; any number gives the same decisions.
 CHUNK_LINES = 512
-#: What dead letters of operator records name as their topic.
-OPERATOR_TOPIC = "operator"
+#: The log of operator records, and what their dead letters name as their topic.
+OPERATOR_LOG = "operator"
 #: Files carry no Kafka timestamp, so no event counts as coming from the future.
 NO_TIMESTAMP_MS = 1 << 62
 
@@ -130,7 +130,7 @@ class Replay:
     def _obeyed(self, verdicts: Iterable[Verdict]) -> Iterator[Effect]:
         for verdict in verdicts:
             detector = self.detectors[partition_of(verdict.tenant_id, len(self.detectors))]
-            yield from detector.obey(verdict, NO_TIMESTAMP_MS)
+            yield from detector.obey(verdict)
 
     def _handle(self, chunk: Sequence[bytes]) -> Iterator[Effect]:
         by_partition: dict[int, list[Record]] = {}
@@ -160,9 +160,8 @@ class Replay:
         """What took effect before the record at ``position`` was applied."""
         journal = self._journals[partition]
         while journal and journal[0].applied_after_offset < position:
-            yield from self.detectors[partition].instruct(
-                *self._operator[journal.popleft().operator_offset], OPERATOR_TOPIC
-            )
+            place = journal.popleft()
+            yield from self.detectors[partition].instruct(OPERATOR_LOG, *self._operator[place.offset], OPERATOR_LOG)
 
     def _partition_of(self, value: bytes) -> int:
         if len(self.detectors) == 1:
@@ -182,7 +181,7 @@ class Replay:
         while self._pending and _at_ms(self._pending[0][1]) <= self._newest_ms:
             offset, instruction, original = self._pending.pop(0)
             for detector in self.detectors:
-                yield from detector.instruct(offset, instruction, original, OPERATOR_TOPIC)
+                yield from detector.instruct(OPERATOR_LOG, offset, instruction, original, OPERATOR_LOG)
 
     def _noting(self, effects: Iterable[Effect]) -> Iterator[Effect]:
         for effect in effects:
@@ -204,4 +203,5 @@ class Replay:
 
 
 def _at_ms(instruction: Instruction | Rejected) -> float:
-    return 0.0 if isinstance(instruction, Rejected) else instruction.record.at.timestamp() * 1000
+    record = getattr(instruction, "record", None)
+    return 0.0 if record is None else float(record.at.timestamp() * 1000)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stream_app.topology import TopicName, topic
+from stream_app.topology import STAGES, Stage, StageTopics, TopicName, topic
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")]
 
@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     )
     topic_prefix: Annotated[Name, Field(description="First part of every topic name")] = "stillwatch"
     group: Annotated[Name, Field(description="Consumer group and application id")] = "stillwatch"
+    stage: Annotated[Stage, Field(description="What a worker judges: tenants, or campaigns")] = Stage.TENANTS
     partitions: Annotated[int, Field(ge=1, le=10_000, description="Partitions of the requests topic")] = 8
     replication_factor: Annotated[int, Field(ge=1, le=15, description="Replicas of topics that are created")] = 1
     policy: Annotated[Path | None, Field(description="Policy file; holds until the operator topic has a policy")] = None
@@ -43,6 +44,21 @@ class Settings(BaseSettings):
             if not host or not port.isdigit() or not 0 < int(port) < 65_536:
                 raise ValueError(f"{server.strip()!r} is not host:port")
         return value
+
+    @property
+    def stage_topics(self) -> StageTopics:
+        """The topics that belong to this worker's stage alone."""
+        return STAGES[self.stage]
+
+    @property
+    def stage_partitions(self) -> int:
+        """Partitions of this worker's stage; campaigns span tenants, and have one."""
+        return self.partitions if self.stage is Stage.TENANTS else 1
+
+    @property
+    def stage_group(self) -> str:
+        """Consumer group of this worker's stage."""
+        return self.group if self.stage is Stage.TENANTS else f"{self.group}-{self.stage}"
 
     def topic(self, name: TopicName) -> str:
         """Full name of one of our topics."""

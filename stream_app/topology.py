@@ -1,6 +1,7 @@
 """The map: every topic, its key, value, partitions and retention, who writes it and who reads it."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -17,6 +18,33 @@ class TopicName(StrEnum):
     OPERATOR = "operator.v1"
     JOURNAL = "journal.v1"
     DEAD_LETTERS = "dead-letters.v1"
+    SIGNALS = "signals.v1"
+    CAMPAIGN_STATE = "campaign-state.v1"
+    CAMPAIGN_JOURNAL = "campaign-journal.v1"
+    CAMPAIGNS = "campaigns.v1"
+    CAMPAIGN_LOG = "campaign-log.v1"
+    VERDICTS = "verdicts.v1"
+
+
+class Stage(StrEnum):
+    """The two keyed stages, each a consumer group of its own: tenants one by one, and what joins them."""
+
+    TENANTS = "tenants"
+    CAMPAIGNS = "campaigns"
+
+
+class StageTopics(NamedTuple):
+    """What a stage reads, and where its states and the places of its instructions are kept."""
+
+    source: TopicName
+    state: TopicName
+    journal: TopicName
+
+
+STAGES = {
+    Stage.TENANTS: StageTopics(TopicName.REQUESTS, TopicName.TENANT_STATE, TopicName.JOURNAL),
+    Stage.CAMPAIGNS: StageTopics(TopicName.SIGNALS, TopicName.CAMPAIGN_STATE, TopicName.CAMPAIGN_JOURNAL),
+}
 
 
 class TopicSpec(Struct, frozen=True):
@@ -94,6 +122,61 @@ TOPICS = (
         read_by="people",
         partitions=1,
         config={"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+    ),
+    TopicSpec(
+        TopicName.SIGNALS,
+        key="tenant_id",
+        value="signal v1 (internal): a tenant's links, content and behaviour since its last one",
+        written_by="workers of the tenant stage",
+        read_by="the worker of the campaign stage",
+        partitions=1,
+        config={"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+    ),
+    TopicSpec(
+        TopicName.CAMPAIGN_STATE,
+        key="part of the campaign stage's state",
+        value="encoded state, the table's changelog",
+        written_by="the worker of the campaign stage",
+        read_by="its next one",
+        partitions=1,
+        config={"cleanup.policy": "compact"},
+    ),
+    TopicSpec(
+        TopicName.CAMPAIGN_JOURNAL,
+        key="none",
+        value="where among the signals an operator record took effect",
+        written_by="the worker of the campaign stage",
+        read_by="its next one",
+        partitions=1,
+        config={"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+    ),
+    TopicSpec(
+        TopicName.CAMPAIGNS,
+        key="campaign id, or campaign id/tenant_id of a member",
+        value="campaign v1 or one of its members, or nothing (no longer a member)",
+        written_by="the worker of the campaign stage",
+        read_by="stillwatch campaigns, console",
+        partitions=1,
+        config={"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": str(DAY_MS)},
+    ),
+    TopicSpec(
+        TopicName.CAMPAIGN_LOG,
+        key="as campaigns",
+        value="every change of a campaign ever made",
+        written_by="the worker of the campaign stage",
+        read_by="stillwatch campaigns, console",
+        partitions=1,
+        config={"cleanup.policy": "delete", "retention.ms": str(400 * DAY_MS)},
+    ),
+    TopicSpec(
+        TopicName.VERDICTS,
+        key="tenant_id",
+        value="a campaign's verdict on one tenant (internal)",
+        written_by="the worker of the campaign stage",
+        read_by="every worker of the tenant stage, without a group",
+        partitions=1,
+        # each is told again within the hour; workers hold the topic whole
+        config={"cleanup.policy": "delete", "retention.ms": str(DAY_MS)},
     ),
 )
 

@@ -9,9 +9,8 @@ from confluent_kafka import Message, TopicPartition
 from msgspec import Struct, field
 
 from stream_app.adapters.clients import new_consumer, read_to_end
-from stream_app.detection.state import PARTITION_KEY, StateError, decode_partition, due_minute
+from stream_app.detection.state import StateError
 from stream_app.settings import Settings
-from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +19,12 @@ _PROGRESS_S = 2.0
 
 
 class ChangelogCopy(Struct):
-    """A partition's changelog as a mapping: encoded states by tenant id, and the next offset to read."""
+    """A partition's changelog as a mapping: encoded states by key, and the next offset to read.
 
+    ``check`` raises ``StateError`` for a key's state that cannot be read.
+    """
+
+    check: Callable[[str, bytes], None]
     states: dict[str, bytes] = field(default_factory=dict)
     end: int = 0
 
@@ -32,10 +35,7 @@ class ChangelogCopy(Struct):
             self.states.pop(key, None)
             return
         try:
-            if key == PARTITION_KEY:
-                decode_partition(value)
-            else:
-                due_minute(value)
+            self.check(key, value)
         except StateError as error:
             place = f"{message.topic()}/{message.partition()}/{message.offset()}"
             raise StateError(f"{place} (key {key!r}): {error}") from error
@@ -50,7 +50,7 @@ def recover(
     A million states take a few seconds, during which the log tells how far it is. Raises ``AbandonedError`` and
     ``StateError``.
     """
-    topic = settings.topic(TopicName.TENANT_STATE)
+    topic = settings.topic(settings.stage_topics.state)
     told_s = time.monotonic()
     for batch, position, end in read_to_end(settings, topic, partition, copy.end, abandoned):
         for message in batch:
@@ -70,7 +70,7 @@ class Standby(Thread):
     ) -> None:
         super().__init__(name="standby", daemon=True)
         self._on_error = on_error
-        self._topic = settings.topic(TopicName.TENANT_STATE)
+        self._topic = settings.topic(settings.stage_topics.state)
         self._copies = copies
         self._consumer = new_consumer(settings, **{"auto.offset.reset": "earliest"})
         self._followed: set[int] = set()

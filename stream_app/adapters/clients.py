@@ -35,7 +35,7 @@ def new_consumer(settings: Settings, **config: Any) -> Consumer:
     return Consumer(
         client_config(settings)
         | {
-            "group.id": settings.group,
+            "group.id": settings.stage_group,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",

@@ -13,16 +13,17 @@ from stream_app.topology import TopicName
 _decoder = msgspec.json.Decoder(JournalEntry)
 
 
-def journal_record(entry: JournalEntry) -> OutgoingRecord:
+def journal_record(topic: TopicName, entry: JournalEntry) -> OutgoingRecord:
     """The record that makes an entry durable."""
-    return OutgoingRecord(TopicName.JOURNAL, None, msgspec.json.encode(entry), [], is_by_partition=True)
+    return OutgoingRecord(topic, None, msgspec.json.encode(entry), [], is_by_partition=True)
 
 
 def read_journal(settings: Settings, partition: int, start: int, abandoned: Event) -> tuple[list[JournalEntry], int]:
     """Entries from an offset on, and the next offset. Raises ``AbandonedError`` and ``msgspec.DecodeError``."""
     entries: list[JournalEntry] = []
     position = start
-    for batch, next_offset, _ in read_to_end(settings, settings.topic(TopicName.JOURNAL), partition, start, abandoned):
+    topic = settings.topic(settings.stage_topics.journal)
+    for batch, next_offset, _ in read_to_end(settings, topic, partition, start, abandoned):
         entries += [_decoder.decode(message.value() or b"") for message in batch]
         position = next_offset
     return entries, position

@@ -79,10 +79,10 @@ class Outbox:
         if self._sending:
             await asyncio.wait([self._sending])
 
-    async def send_now(self, record: OutgoingRecord) -> None:
-        """Return once this record is committed."""
+    async def send_now(self, records: list[OutgoingRecord]) -> None:
+        """Return once these records are committed."""
         async with self._transaction:
-            await self._in_thread(lambda: self._producer.send([record]))
+            await self._in_thread(lambda: self._producer.send(records))
 
     def _start(self) -> None:
         if self._sending is None and (self._effects or self._checkpoint):

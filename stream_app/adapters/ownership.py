@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -11,16 +11,19 @@ from mode import Service
 
 from stream_app.adapters.changelogs import ChangelogCopy, Standby, recover
 from stream_app.adapters.clients import AbandonedError
+from stream_app.adapters.instruction_logs import InstructionLog, Parse
 from stream_app.adapters.journals import read_journal
-from stream_app.adapters.operator_log import OperatorLog
 from stream_app.adapters.outboxes import Outbox, RecordsOf
 from stream_app.adapters.partitions import OwnedPartition, TakenOver
 from stream_app.adapters.sources import Chunk, Deliver, SourceChangedError, SourceReader
 from stream_app.adapters.transactions import FencedError, PartitionProducer
+from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.detection.campaigns.states import check_part
 from stream_app.detection.detector import Detector
+from stream_app.detection.state import check_state
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
-from stream_app.topology import TopicName
+from stream_app.topology import Stage, TopicName
 
 _log = logging.getLogger(__name__)
 
@@ -34,15 +37,16 @@ _LOOK_S = 1.0
 
 #: Commits source positions by partition for the group; whether the broker took them.
 Commit = Callable[[dict[int, int]], Awaitable[bool]]
-NewDetector = Callable[[int, dict[str, bytes]], Detector]
+NewDetector = Callable[[int, dict[str, bytes]], Detector | CampaignDetector]
 
 
 class Ownership(Service):
-    """Brings chunks, operator records and rebalances to partitions.
+    """Brings chunks, instructions and rebalances to partitions.
 
     ``new_detector`` makes the core of a partition from its number and encoded states. ``copies`` is the memory of the
     Faust table: the changelogs of owned and standby partitions. ``deliver`` gets the source's chunks, to be given back
-    to ``apply``. ``crash`` ends the worker: our own errors do, so that no event is skipped.
+    to ``apply``. ``instructions`` says how each log's records are understood. ``crash`` ends the worker: our own
+    errors do, so that no event is skipped.
     """
 
     def __init__(
@@ -55,10 +59,12 @@ class Ownership(Service):
         metrics: Metrics,
         deliver: Deliver,
         commit: Commit,
+        instructions: Mapping[TopicName, Parse],
         crash: Callable[[Exception], None],
     ) -> None:
         super().__init__()
         self._settings = settings
+        self._check = check_state if settings.stage is Stage.TENANTS else check_part
         self._new_detector = new_detector
         self._records_of = records_of
         self._copies = copies
@@ -66,15 +72,23 @@ class Ownership(Service):
         self._deliver = deliver
         self._commit = commit
         self._on_crash = crash
-        self._threads = ThreadPoolExecutor(max_workers=settings.partitions + 2, thread_name_prefix="partition")
+        self._threads = ThreadPoolExecutor(max_workers=settings.stage_partitions + 2, thread_name_prefix="partition")
         self._partitions: dict[int, OwnedPartition] = {}
         self._fenced_s: dict[int, float] = {}
         self._committed: dict[int, int] = {}
         self._takeover: asyncio.Task[None] | None = None
         self._abandoned = Event()
-        self.operator_log = OperatorLog(
-            settings.broker, settings.topic(TopicName.OPERATOR), metrics, self._on_operator_record
-        )
+        self.logs = [
+            InstructionLog(
+                broker=settings.broker,
+                topic=settings.topic(name),
+                name=name.partition(".")[0],
+                parse=parse,
+                metrics=metrics,
+                on_entry=self._on_instructions,
+            )
+            for name, parse in instructions.items()
+        ]
 
     async def on_start(self) -> None:
         """Start the threads that read."""
@@ -96,11 +110,11 @@ class Ownership(Service):
 
     async def take_over(self, actives: set[int], standbys: set[int]) -> None:
         """Own these partitions from now on, recovered and read from where their states are; follow the standbys."""
-        if added := {number for number in actives if number >= self._settings.partitions}:
+        if added := {number for number in actives if number >= self._settings.stage_partitions}:
+            source = self._settings.topic(self._settings.stage_topics.source)
             raise SourceChangedError(
-                f"{self._settings.topic(TopicName.REQUESTS)} now has more than {self._settings.partitions} partitions "
-                f"(partition {min(added)} is new), and tenants have moved away from their states: see Restarts in "
-                "docs/operating.md"
+                f"{source} now has more than {self._settings.stage_partitions} partitions (partition {min(added)} is "
+                "new), and tenants have moved away from their states: see Restarts in docs/operating.md"
             )
         self._abandoned = Event()
         self._takeover = asyncio.create_task(self._take_over(actives, standbys))
@@ -109,11 +123,12 @@ class Ownership(Service):
             raise error
 
     async def _take_over(self, actives: set[int], standbys: set[int]) -> None:
-        await self.operator_log.complete.wait()
+        for log in self.logs:
+            await log.complete.wait()
         for number in set(self._copies) - actives - standbys:
             del self._copies[number]
         for number in actives | standbys:
-            self._copies.setdefault(number, ChangelogCopy())
+            self._copies.setdefault(number, ChangelogCopy(self._check))
         self._standby.follow(standbys - actives)
         outcomes = await asyncio.gather(*(self._take(number) for number in actives), return_exceptions=True)
         for number, outcome in zip(actives, outcomes, strict=True):
@@ -137,7 +152,7 @@ class Ownership(Service):
             metrics=self._metrics,
             on_error=on_error,
         )
-        partition = OwnedPartition(taken, self.operator_log, outbox, self._reader, self._metrics)
+        partition = OwnedPartition(taken, self.logs, outbox, self._reader, self._metrics)
         self._partitions[number] = partition
         await partition.instruct()
         self._reader.assign(number, partition.position)
@@ -152,7 +167,7 @@ class Ownership(Service):
         recover(self._settings, number, copy, abandoned, remaining.set)
         detector = self._new_detector(number, copy.states)
         journal, end = read_journal(self._settings, number, detector.state.journal_position, abandoned)
-        return TakenOver(number, producer, copy, detector, journal, end)
+        return TakenOver(number, producer, copy, detector, journal, end, self._settings.stage_topics.journal)
 
     async def apply(self, chunks: list[Chunk]) -> None:
         """Apply chunks, except those of partitions that are no longer ours."""
@@ -217,7 +232,7 @@ class Ownership(Service):
             partition.abandon()
             self._copies.pop(partition.number, None)
 
-    async def _on_operator_record(self) -> None:
+    async def _on_instructions(self) -> None:
         for number, partition in list(self._partitions.items()):
             await self._unless_fenced(number, partition.instruct())
 

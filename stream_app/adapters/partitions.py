@@ -9,16 +9,18 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from stream_app.adapters.changelogs import ChangelogCopy
+from stream_app.adapters.instruction_logs import InstructionEntry, InstructionLog
 from stream_app.adapters.journals import journal_record
-from stream_app.adapters.operator_log import OperatorLog
 from stream_app.adapters.outboxes import Checkpoint, Outbox
 from stream_app.adapters.sources import Chunk, SourceReader
 from stream_app.adapters.transactions import PartitionProducer
+from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.detector import Detector
-from stream_app.detection.effects import Effect
+from stream_app.detection.effects import Effect, Tally
 from stream_app.detection.operators import JournalEntry
 from stream_app.detection.records import Record
 from stream_app.metrics import Metrics
+from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
@@ -41,37 +43,46 @@ class TakenOver(NamedTuple):
     number: int
     producer: PartitionProducer
     copy: ChangelogCopy
-    detector: Detector
+    detector: Detector | CampaignDetector
     journal: list[JournalEntry]
     journal_end: int
+    journal_topic: TopicName
 
 
 class OwnedPartition:
-    """Applies chunks in their order, operator records where the journal has them, and makes checkpoints.
+    """Applies chunks in their order, instructions where the journal has them, and makes checkpoints.
 
     The state in the changelog is always that of one source position: what a crash undoes is repeated from there, and
     gives the same decisions under the same ids.
     """
 
     def __init__(
-        self, taken: TakenOver, operator_log: OperatorLog, outbox: Outbox, reader: SourceReader, metrics: Metrics
+        self,
+        taken: TakenOver,
+        logs: Sequence[InstructionLog],
+        outbox: Outbox,
+        reader: SourceReader,
+        metrics: Metrics,
     ) -> None:
         self.number = taken.number
         self._taken = taken
         self._detector = taken.detector
-        self._operator_log = operator_log
+        self._logs = {log.name: log for log in logs}
         self._outbox = outbox
         self._reader = reader
         self._metrics = metrics
-        self._journal = deque(e for e in taken.journal if e.operator_offset > taken.detector.state.operator_offset)
+        self._journal = deque(entry for entry in taken.journal if entry.offset > self._told(entry.log))
+        self._looked = {log.name: self._told(log.name) for log in logs}
         self._turn = asyncio.Lock()
         self._is_rewinding = False
+        self._is_away = False
         self._has_news = False
         self._checkpoint: Checkpoint | None = None
         self._began_s = time.monotonic()
-        for entry in operator_log.entries:
-            if entry.offset <= self._detector.state.operator_offset:
-                self._follow(entry.offset)
+        for log in logs:
+            for entry in log.entries:
+                if entry.offset <= self._told(log.name):
+                    self._follow(log, entry)
 
     @property
     def position(self) -> int:
@@ -93,7 +104,7 @@ class OwnedPartition:
             if chunk.lost:
                 self._skip(chunk)
             for slice_ in _slices(chunk.records, self.position):
-                self._replay(slice_)
+                await self._replay(slice_)
                 await asyncio.sleep(0)
             await self._instruct_pending()
         await self._outbox.wait_for_room()
@@ -110,48 +121,80 @@ class OwnedPartition:
         self._metrics.missed.inc(chunk.lost)
         self._detector.state.position = chunk.end
 
-    def _replay(self, records: list[Record]) -> None:
+    async def _replay(self, records: list[Record]) -> None:
         """Apply records, and between them what took effect there according to the journal."""
         while self._journal:
             after = self._journal[0].applied_after_offset
             part = [record for record in records if record.offset <= after]
             records = records[len(part) :]
-            self._apply(part)
+            await self._apply(part)
             if self.position <= after and not records:
                 return
-            self._follow(self._journal.popleft().operator_offset)
-        self._apply(records)
+            self._follow_place(self._journal.popleft())
+        await self._apply(records)
 
-    def _apply(self, records: Sequence[Record]) -> None:
-        if records:
+    async def _apply(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        if not self._detector.is_slow:
             self._emit(self._detector.handle(records))
+            return
+        began_s, self._is_away = time.monotonic(), True
+        try:
+            effects, tally = await asyncio.to_thread(self._handle, records)
+        finally:
+            self._is_away = False
+        if tally.ticks:
+            self._metrics.tick_seconds.observe(time.monotonic() - began_s)
+        self._has_news = True
+        self._outbox.add(effects, tally)
 
-    def _follow(self, operator_offset: int) -> None:
-        if entry := self._operator_log.entry(operator_offset):
-            self._emit(
-                self._detector.instruct(entry.offset, entry.instruction, entry.original, self._operator_log.topic)
-            )
+    def _handle(self, records: Sequence[Record]) -> tuple[list[Effect], Tally]:
+        return self._detector.handle(records), self._detector.take_tally()
+
+    def _told(self, log: str) -> int:
+        return self._detector.state.told.get(log, -1)
+
+    def _follow_place(self, place: JournalEntry) -> None:
+        log = self._logs[place.log]
+        if entry := log.entry(place.offset):
+            self._follow(log, entry)
+
+    def _follow(self, log: InstructionLog, entry: InstructionEntry) -> None:
+        self._emit(self._detector.instruct(log.name, entry.offset, entry.instruction, entry.original, log.topic))
 
     def _emit(self, effects: list[Effect]) -> None:
         self._has_news = True
         self._outbox.add(effects, self._detector.take_tally())
 
     async def instruct(self) -> None:
-        """Take in the operator records that have come."""
+        """Take in the instructions that have come."""
         async with self._turn:
             await self._instruct_pending()
 
     async def _instruct_pending(self) -> None:
-        """Operator records without a place get this one, in the journal first; not before those that have one."""
+        """Instructions without a place get this one, in the journal first; not before those that have one."""
         if self._journal:
             return
-        for entry in self._operator_log.entries_after(self._detector.state.operator_offset):
-            await self._outbox.send_now(journal_record(JournalEntry(self.number, entry.offset, self.position - 1)))
-            self._follow(entry.offset)
+        pending = [(log, entry) for log in self._logs.values() for entry in self._new_entries(log)]
+        places = [JournalEntry(self.number, log.name, entry.offset, self.position - 1) for log, entry in pending]
+        if places:
+            await self._outbox.send_now([journal_record(self._taken.journal_topic, place) for place in places])
+        for log, entry in pending:
+            self._follow(log, entry)
+
+    def _new_entries(self, log: InstructionLog) -> list[InstructionEntry]:
+        """Entries that concern this partition and came since the last look."""
+        found = log.entries_after(self._looked[log.name])
+        if found:
+            self._looked[log.name] = found[-1].offset
+        return [entry for entry in found if self._detector.is_concerned_by(entry.instruction)]
 
     def tend(self) -> bool:
         """Do a slice of what is due: closings, and a checkpoint's encoding; whether there is more to do at once."""
         detector = self._detector
+        if self._is_away:
+            return False
         if detector.has_due:
             self._emit(detector.advance(round(time.time() * 1000), _CLOSINGS))
         if self._checkpoint is None and self._is_checkpoint_due():

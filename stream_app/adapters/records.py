@@ -7,13 +7,23 @@ import msgspec
 import orjson
 
 from stream_app.detection.decisions import Decision
-from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, EmitSignal, ForgetDecision
+from stream_app.detection.effects import (
+    DeadLetter,
+    Effect,
+    EmitCampaign,
+    EmitDecision,
+    EmitSignal,
+    EmitVerdict,
+    ForgetDecision,
+)
 from stream_app.detection.explanations import rfc3339
 from stream_app.topology import TopicName
 
 DECISION_TYPE = "stillwatch.decision.v1"
 #: A larger refused input is named by topic, partition and offset only.
 MAX_ORIGINAL_BYTES = 64 * 1024
+
+_CAMPAIGN_TOPICS = (TopicName.CAMPAIGN_LOG, TopicName.CAMPAIGNS)
 
 Headers = list[tuple[str, bytes]]
 
@@ -46,8 +56,13 @@ def records_of(effect: Effect, now_ms: int, *, source: str, historic: bool) -> l
             ]
         case ForgetDecision(key=name):
             return [OutgoingRecord(TopicName.DECISIONS, name.encode(), None, [])]
-        case EmitSignal():  # the worker has no campaign stage yet
-            return []
+        case EmitSignal(signal=signal):
+            return [OutgoingRecord(TopicName.SIGNALS, signal.tenant_id.encode(), msgspec.json.encode(signal), [])]
+        case EmitVerdict(verdict=verdict):
+            return [OutgoingRecord(TopicName.VERDICTS, verdict.tenant_id.encode(), msgspec.json.encode(effect), [])]
+        case EmitCampaign(key=name, entry=entry):
+            encoded = None if entry is None else orjson.dumps(entry)
+            return [OutgoingRecord(topic, name.encode(), encoded, []) for topic in _CAMPAIGN_TOPICS]
         case DeadLetter():
             return [_dead_letter(effect, now_ms)]
         case _:

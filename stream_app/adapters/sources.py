@@ -13,7 +13,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream_app.adapters.clients import ANSWER_S, new_consumer
 from stream_app.detection.records import Record
 from stream_app.settings import Settings
-from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class SourceReader(Thread):
         super().__init__(name="source-reader", daemon=True)
         self._consumer: Consumer = new_consumer(settings)
         self.ends: dict[int, int] = {}
-        self._topic = settings.topic(TopicName.REQUESTS)
+        self._topic = settings.topic(settings.stage_topics.source)
         self._deliver = deliver
         self._on_error = on_error
         self._loop = asyncio.get_running_loop()

@@ -11,7 +11,6 @@ from stream_app.adapters.clients import ANSWER_S, AbandonedError, client_config
 from stream_app.adapters.records import OutgoingRecord
 from stream_app.detection.state import PARTITION_KEY
 from stream_app.settings import Settings
-from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ _MAX_MESSAGE_BYTES = 4 << 20
 
 def _transactional(settings: Settings, partition: int) -> dict[str, Any]:
     return {
-        "transactional.id": f"{settings.group}-{partition}",
+        "transactional.id": f"{settings.stage_group}-{partition}",
         "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
     }
 
@@ -145,7 +144,7 @@ class PartitionProducer:
             )
 
     def _produce_changes(self, changes: Mapping[str, bytes | None]) -> None:
-        topic = self._settings.topic(TopicName.TENANT_STATE)
+        topic = self._settings.topic(self._settings.stage_topics.state)
         for key, encoded in changes.items():
             follow = {"on_delivery": self._note_end} if key == PARTITION_KEY else {}
             self._put(topic, key.encode(), encoded, partition=self._partition, **follow)

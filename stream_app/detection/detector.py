@@ -15,7 +15,7 @@ from stream_app.detection.events import Event, is_served
 from stream_app.detection.explanations import Cause
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.looks import look
-from stream_app.detection.operators import Ignored, Instruction, Override, Release, SetPolicy, Watch
+from stream_app.detection.operators import Instruction, Override, Release, SetPolicy, Watch
 from stream_app.detection.overrides import overrule, watch
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
@@ -39,9 +39,10 @@ class Detector:
 
     ``encoded`` maps tenant ids (and ``PARTITION_KEY``) to encoded states; it is read on demand and written only from
     one checkpoint's beginning to its end. With ``has_campaigns``, which its driver may set, tenants also emit signals.
-    Chunk boundaries change nothing but when an effect is returned. An event costs some ten microseconds, a tenant's
-    active minute a hundred.
+    Chunk boundaries change nothing but when an effect is returned. Events cost some 10 microseconds, active minutes 100.
     """
+
+    is_slow = False
 
     def __init__(
         self, topic: str, partition: int, partitions: int, policy: Policy, encoded: MutableMapping[str, bytes]
@@ -81,10 +82,7 @@ class Detector:
         return self._take_effects()
 
     def advance(self, now_ms: int, most: int = 1 << 62) -> list[Effect]:
-        """Close up to ``most`` tenants that the watermark has passed; ``now_ms`` only dates the cause of effects.
-
-        Sleeping tenants that have been idle too long are dropped, a few dozen times as many looked at.
-        """
+        """Close up to ``most`` tenants that the watermark has passed, drop idle ones; ``now_ms`` only dates causes."""
         self._close_due(most, now_ms)
         self._tenants.sweep(_SWEPT_PER_CLOSING * most)
         return self._take_effects()
@@ -94,33 +92,36 @@ class Detector:
         """Whether ``advance`` has something to do."""
         return self._tenants.schedule.earliest <= self._closable or self._tenants.has_to_sweep
 
-    def instruct(self, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str) -> list[Effect]:
-        """Take in an operator record by its offset in ``topic``; a repeated one only sets the policy again.
+    def is_concerned_by(self, instruction: Instruction | Rejected) -> bool:
+        """Whether it has to be shown here at all: what is said of one tenant only in the tenant's partition."""
+        tenant_id = getattr(instruction, "tenant_id", None)
+        return tenant_id is None or partition_of(tenant_id, self._partitions) == self._partition
 
-        Every partition must be shown every record, in order. Only partition 0 dead-letters what cannot be followed.
+    def instruct(
+        self, log: str, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str
+    ) -> list[Effect]:
+        """Take in an instruction by its offset in a log; a repeated one only sets the policy again.
+
+        Those that concern us must come in order. Partition 0 dead-letters what cannot be followed, as from ``topic``.
         """
-        is_new = offset > self._state.operator_offset
+        is_new = offset > self._state.told.get(log, -1)
         match instruction:
             case SetPolicy(policy=policy):
                 self._policy = policy
                 for tenant in self._tenants.live.values():
                     tenant.forget_room()
-            case Override(tenant_id=tenant_id) | Release(tenant_id=tenant_id) | Watch(tenant_id=tenant_id):
-                if is_new and partition_of(tenant_id, self._partitions) == self._partition:
-                    self._overrule(tenant_id, instruction)
+            case Override() | Release() | Watch() | Verdict():
+                if is_new and self.is_concerned_by(instruction):
+                    self._tell(instruction)
             case Rejected(reason=reason, detail=detail):
                 if is_new and self._partition == 0:
                     self._effects.append(DeadLetter(topic, 0, offset, reason, detail, None, original))
-            case Ignored():
-                pass
-        self._state.operator_offset = max(offset, self._state.operator_offset)
+        self._state.told[log] = max(offset, self._state.told.get(log, -1))
         return self._take_effects()
 
-    def obey(self, verdict: Verdict, now_ms: int) -> list[Effect]:
-        """Take in a campaign's verdict on a tenant of this partition; ``now_ms`` only dates the cause."""
-        tenant = self._tenants.wake(verdict.tenant_id)
-        self._emit(obey(tenant, self._policy, verdict, *self._place), now_ms)
-        self._tenants.judge_anew(tenant)
+    def obey(self, verdict: Verdict) -> list[Effect]:
+        """Take in a campaign's verdict on a tenant of this partition."""
+        self._tell(verdict)
         return self._take_effects()
 
     def begin_checkpoint(self) -> None:
@@ -129,10 +130,7 @@ class Detector:
         self._snapshot = encode_partition(self._state)
 
     def encode_checkpoint(self, most: int = 1 << 62) -> dict[str, bytes | None] | None:
-        """Encode and store up to ``most`` tenants; once it is complete, what changed since the checkpoint before.
-
-        Nothing (``None``) until then. The partition's own state comes last.
-        """
+        """Encode and store up to ``most`` tenants; once all are, what changed, the partition's own state last."""
         changes = self._tenants.encode_some(most)
         if changes is not None:
             changes[PARTITION_KEY] = self._encoded[PARTITION_KEY] = self._snapshot
@@ -251,10 +249,12 @@ class Detector:
         self._effects += close_minutes(tenant, self._policy, self._state.services, closable, self._place, cause_ms)
         self._tenants.schedule.put(tenant.tenant_id, tenant.due)
 
-    def _overrule(self, tenant_id: str, word: Override | Release | Watch) -> None:
-        tenant = self._tenants.wake(tenant_id)
+    def _tell(self, word: Override | Release | Watch | Verdict) -> None:
+        tenant = self._tenants.wake(word.tenant_id)
         if isinstance(word, Watch):
             watch(tenant.state, word)
+        elif isinstance(word, Verdict):
+            self._emit(obey(tenant, self._policy, word, *self._place), word.at_ms)
         else:
             self._emit(overrule(tenant.state, self._policy, word), round(word.record.at.timestamp() * 1000))
         self._tenants.judge_anew(tenant)

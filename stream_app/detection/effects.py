@@ -1,7 +1,10 @@
 """What the core asks its driver to do; values only, performed by an adapter in this order."""
 
+from typing import Any
+
 from msgspec import UNSET, Struct, field
 
+from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import RejectReason
 from stream_app.detection.events import Event
@@ -38,6 +41,21 @@ class EmitSignal(Struct, frozen=True):
     signal: Signal
 
 
+class EmitVerdict(Struct, frozen=True):
+    """Hand a campaign's verdict to the tenant stage; ``offset`` (of a signal) and ``number`` tell repetitions."""
+
+    verdict: Verdict
+    offset: int
+    number: int
+
+
+class EmitCampaign(Struct, frozen=True):
+    """Put a campaign's header, or a member's entry, on the campaigns topic and its log; without one, a tombstone."""
+
+    key: str
+    entry: dict[str, Any] | None
+
+
 class DeadLetter(Struct, frozen=True):
     """Put a refused input on the dead-letter topic with its reason and where it came from."""
 
@@ -51,7 +69,8 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Tally(Struct):
-    """What became of the events of one chunk; ``forgotten`` counts tenants, ``withheld`` denials beyond the budget.
+    """What became of the events of one chunk; ``forgotten`` counts tenants, ``withheld`` denials beyond the budget,
+    ``ticks`` those of the campaign stage, after which it knows so many ``campaigns``.
 
     ``fields`` says how many of the ``sampled`` events had each optional field.
     """
@@ -63,6 +82,8 @@ class Tally(Struct):
     forgotten: int = 0
     newest_event_ms: int = 0
     withheld: int = 0
+    ticks: int = 0
+    campaigns: int = -1
     sampled: int = 0
     fields: dict[str, int] = field(default_factory=dict)
 
@@ -81,10 +102,12 @@ class Tally(Struct):
         self.rejected += other.rejected
         self.forgotten += other.forgotten
         self.withheld += other.withheld
+        self.ticks += other.ticks
+        self.campaigns = other.campaigns if other.campaigns >= 0 else self.campaigns
         self.sampled += other.sampled
         for name, count in other.fields.items():
             self.fields[name] = self.fields.get(name, 0) + count
         self.newest_event_ms = max(self.newest_event_ms, other.newest_event_ms)
 
 
-Effect = EmitDecision | ForgetDecision | EmitSignal | DeadLetter
+Effect = EmitDecision | ForgetDecision | EmitSignal | EmitVerdict | EmitCampaign | DeadLetter

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.decisions import Action, Limit, split_key
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.events import MAX_STRING_CHARS, Id, Text, Time
@@ -72,22 +73,24 @@ class Watch(Struct, frozen=True):
 
 
 class Ignored(Struct, frozen=True):
-    """A valid record that this version does not act upon."""
+    """A valid record that is not acted upon: of an unknown kind, or a verdict repeated after a crash."""
 
-    record: OperatorRecord
+    record: OperatorRecord | None = None
 
 
-Instruction = SetPolicy | Override | Release | Watch | Ignored
+#: What a log that every worker reads may ask for.
+Instruction = SetPolicy | Override | Release | Watch | Ignored | Verdict
 
 
 class JournalEntry(Struct, frozen=True):
-    """Where among a partition's events an operator record took effect: after the event at ``applied_after_offset``.
+    """Where among a partition's events an instruction took effect: after the event at ``applied_after_offset``.
 
-    ``operator_offset`` is the record's own, in the operator topic. -1 means before all events.
+    ``log`` and ``offset`` say which instruction; -1 means before all events.
     """
 
     partition: int
-    operator_offset: int
+    log: str
+    offset: int
     applied_after_offset: int
 
 

@@ -18,7 +18,7 @@ from stream_app.detection.windows import Windows
 
 #: First byte of every encoded state. It stands for this layout, the features' order, scorer version 1 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
-STATE_VERSION = 4
+STATE_VERSION = 5
 #: What stands before a tenant's msgpack, to be read without decoding the rest: version, the minute it is due, and the
 #: last minute that was closed.
 _TENANT_HEAD = Layout(">BII")
@@ -85,14 +85,14 @@ class TenantState(Struct, array_like=True, gc=False):
 
 
 class PartitionState(Struct, array_like=True):
-    """What belongs to the partition: clock, next source offset, last operator record taken in, last hour.
+    """What belongs to the partition: clock, next source offset, newest instruction of each log, the last hour.
 
-    ``journal_position`` is the next offset of its journal, in which operator records find their place among the events.
+    ``journal_position`` is the next offset of its journal, in which instructions find their place among the events.
     """
 
     watermark: Watermark = field(default_factory=Watermark)
     position: int = 0
-    operator_offset: int = -1
+    told: dict[str, int] = field(default_factory=dict)
     journal_position: int = 0
     harm: Harm = field(default_factory=Harm)
     services: Services = field(default_factory=Services)
@@ -155,6 +155,14 @@ def decode_partition(encoded: bytes) -> PartitionState:
     if not encoded or encoded[0] != STATE_VERSION:
         raise _wrong_version(encoded)
     return _decode(_partition, memoryview(encoded)[1:])
+
+
+def check_state(key: str, encoded: bytes) -> None:
+    """Raise ``StateError`` for what this program did not write as the state of a tenant or partition."""
+    if key == PARTITION_KEY:
+        decode_partition(encoded)
+    else:
+        due_minute(encoded)
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[State], body: memoryview) -> State:

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from stream_app.detection.operators import JournalEntry
+from stream_app.replay import OPERATOR_LOG
 from stream_app.reports.lines import UnreadableError
 
 _entry = msgspec.json.Decoder(JournalEntry)
@@ -25,9 +26,11 @@ def read_journal(path: Path, lines: Sequence[bytes], operator_records: int, part
             raise UnreadableError(f"{path}: entry {number}: {error}") from error
         if not 0 <= entry.partition < partitions:
             raise UnreadableError(f"{path}: entry {number}: partition {entry.partition} of {partitions} (--partitions)")
-        if not 0 <= entry.operator_offset < operator_records:
+        if entry.log != OPERATOR_LOG:
+            continue  # verdicts come about anew
+        if not 0 <= entry.offset < operator_records:
             raise UnreadableError(
-                f"{path}: entry {number}: operator record {entry.operator_offset} of {operator_records} (--operator)"
+                f"{path}: entry {number}: operator record {entry.offset} of {operator_records} (--operator)"
             )
         entries.append(entry)
     return entries

@@ -123,7 +123,9 @@ class Oracle:
         return effects
 
     def _instruct(self, detector: Detector, given: Instruction) -> list[Effect]:
-        return detector.instruct(given.offset, parse_operator(given.value), given.value, self._operator_topic)
+        return detector.instruct(
+            "operator", given.offset, parse_operator(given.value), given.value, self._operator_topic
+        )
 
 
 def _as_given(record: Record) -> SourceRecord:
@@ -192,7 +194,7 @@ def _differs_in_clock(should: Mapping[str, bytes], found: Mapping[str, bytes]) -
     if PARTITION_KEY not in should or PARTITION_KEY not in found:
         return False
     one, other = decode_partition(should[PARTITION_KEY]), decode_partition(found[PARTITION_KEY])
-    return (one.watermark, one.operator_offset) != (other.watermark, other.operator_offset)
+    return (one.watermark, one.told) != (other.watermark, other.told)
 
 
 def _differ(should: bytes | None, found: bytes | None) -> bool:

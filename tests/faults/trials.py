@@ -16,6 +16,7 @@ from stream_app.app import read_policy
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import JournalEntry
 from stream_app.detection.partitions import partition_of
+from stream_app.replay import OPERATOR_LOG
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests.brokers import Record
@@ -220,7 +221,9 @@ class Trial:
         found: dict[int, list[Instruction]] = {}
         for record in self.topics[TopicName.JOURNAL].records:
             entry = msgspec.json.decode(record.value or b"", type=JournalEntry)
-            place = entry.operator_offset
+            if entry.log != OPERATOR_LOG:
+                continue
+            place = entry.offset
             found.setdefault(record.partition, []).append(Instruction(place, values[place], entry.applied_after_offset))
         return found
 

@@ -143,7 +143,9 @@ def test_operator_records_take_effect_where_the_journal_says(run: Run, events: P
     operator.write_bytes(late)
     versions = []
     for place in (-1, 5_000):
-        journal.write_bytes(orjson.dumps({"partition": 0, "operator_offset": 0, "applied_after_offset": place}))
+        journal.write_bytes(
+            orjson.dumps({"partition": 0, "log": "operator", "offset": 0, "applied_after_offset": place})
+        )
         assert run(events, "--operator", operator, "--journal", journal).exit_code == 0
         decided = (tmp_path / "out" / "decisions.jsonl").read_bytes().splitlines()
         versions.append({orjson.loads(line)["policy"]["version"] for line in decided})
@@ -154,9 +156,12 @@ def test_operator_records_take_effect_where_the_journal_says(run: Run, events: P
     ("line", "problem"),
     [
         (b"{}", "entry 1: Object missing required field `partition`"),
-        (b'{"partition":3,"operator_offset":0,"applied_after_offset":0}', "entry 1: partition 3 of 1 (--partitions)"),
         (
-            b'{"partition":0,"operator_offset":0,"applied_after_offset":0}',
+            b'{"partition":3,"log":"operator","offset":0,"applied_after_offset":0}',
+            "entry 1: partition 3 of 1 (--partitions)",
+        ),
+        (
+            b'{"partition":0,"log":"operator","offset":0,"applied_after_offset":0}',
             "entry 1: operator record 0 of 0 (--operator)",
         ),
     ],

@@ -148,7 +148,7 @@ def operator_record(kind: str, at_s: float, **fields: Any) -> bytes:
 
 def instruct(detector: Detector, offset: int, value: bytes) -> list[Effect]:
     """Show an operator record to a detector."""
-    return detector.instruct(offset, parse_operator(value), value, "operator")
+    return detector.instruct("operator", offset, parse_operator(value), value, "operator")
 
 
 def told_actions(found: Sequence[Decision | None]) -> list[str | None]:

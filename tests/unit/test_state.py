@@ -56,7 +56,7 @@ def test_a_state_comes_back_as_it_was(accounts: int) -> None:
 
 
 def test_a_partitions_state_comes_back_as_it_was() -> None:
-    state = PartitionState(Watermark(5, {"a": 70_000}, 70_000), position=12, operator_offset=3)
+    state = PartitionState(Watermark(5, {"a": 70_000}, 70_000), position=12, told={"operator": 3})
     assert decode_partition(encode_partition(state)) == state
 
 

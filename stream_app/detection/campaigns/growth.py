@@ -16,6 +16,8 @@ _COUNTS_FROM = 0.3
 MIN_POOL = 4.0
 #: Who is most of the tenants is the public, not a pool.
 LARGEST_SHARE = 0.4
+#: Log odds of everybody in a pool that has vanished: beyond this nothing changes any more.
+_NEVER = -30.0
 
 
 class Pool(Struct):
@@ -44,8 +46,11 @@ def grow(population: Population, pool: Pool, rounds: int = ROUNDS) -> None:
         before = pool.size
         if not MIN_POOL <= before <= LARGEST_SHARE * len(population):
             pool.share = np.zeros(len(population))
+            if not pool.nats:
+                pool.nats = {kind.name: np.zeros(len(population)) for kind in KINDS}
+                pool.odds = np.full(len(population), _NEVER)
             return
-        if not pool.nats:  # what the seed shares is fitted before anybody is judged by it
+        if not pool.weights:  # what the seed shares is fitted before anybody is judged by it
             refit(population, pool)
         refit(population, pool)
         pool.share = 1.0 / (1.0 + np.exp(-np.clip(pool.odds, -30, 30)))

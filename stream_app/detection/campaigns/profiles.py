@@ -16,6 +16,8 @@ PROMPTS = 32
 TEMPLATES = 3
 PREFIXES, CLIENTS, SYSTEMS, PROGRAMS = 8, 2, 4, 6
 _FIRST_ROWS = 1024
+#: Columns beside those of links.
+_ATTRIBUTES = ("templates", "simhashes", "prompts", "requests", "created_ms", "first_ms", "last_ms", "scored", "cot")
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -130,10 +132,34 @@ class Profiles:
     def _resize(self, kept: NDArray[np.intp], size: int) -> None:
         for name, column in self.links.items():
             self.links[name] = _moved(column, kept, size)
-        for attribute in (
-            *("templates", "simhashes", "prompts", "requests", "created_ms", "first_ms", "last_ms", "scored", "cot"),
-        ):
+        for attribute in _ATTRIBUTES:
             setattr(self, attribute, _moved(getattr(self, attribute), kept, size))
+
+    def _columns(self) -> list[NDArray[np.generic]]:
+        return [*self.links.values(), *(getattr(self, attribute) for attribute in _ATTRIBUTES)]
+
+    def encoded(self, row: int) -> bytes:
+        """A row as bytes, 760 of them."""
+        return b"".join(column[row].tobytes() for column in self._columns())
+
+    def names_of(self, row: int) -> dict[int, str]:
+        """The text of a row's links."""
+        values = (value for column in self.links.values() for value in column[row].tolist())
+        return {value: self.names[value] for value in values if value in self.names}
+
+    def restore(self, tenant_ids: list[str], encoded: list[bytes]) -> None:
+        """Put ``encoded`` rows of these tenants, in their order, into profiles that are empty."""
+        count = len(tenant_ids)
+        self.tenant_ids = tenant_ids
+        self.rows = {tenant_id: row for row, tenant_id in enumerate(tenant_ids)}
+        self._resize(np.arange(0), max(_FIRST_ROWS, 1 << count.bit_length()))
+        table = np.frombuffer(b"".join(encoded), np.uint8).reshape(count, -1)
+        begin = 0
+        for column in self._columns():
+            width = column[0].nbytes
+            part = np.ascontiguousarray(table[:, begin : begin + width])
+            column[:count] = part.view(column.dtype).reshape(count, *column.shape[1:])
+            begin += width
 
 
 def _one(value: str | UnsetType) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from msgspec import Struct, field
 
 from stream_app.detection.campaigns.assessment import assess, list_candidates, retract_or_keep
 from stream_app.detection.campaigns.cliques import expel_cliques
@@ -26,105 +27,115 @@ MAX_CAMPAIGNS = 60
 _WARM_ROUNDS = 3
 #: A pool is searched for cliques anew when its size has changed by so much: that costs as much as growing it.
 _CHECKED_CHANGE = 0.02
+#: Smaller probabilities of membership are not remembered: they weigh nothing, and there is one for every tenant.
+_NOBODY = 1e-6
 #: Who belongs to no pool more than so much may be drawn into a control group.
 _IN_BACKGROUND = 0.2
+
+
+class Memory(Struct):
+    """What the stage remembers beside its tenants; shares of pools are by row of the profiles."""
+
+    campaigns: list[Campaign] = field(default_factory=list)
+    tried: Tried = field(default_factory=Tried)
+    listed_ms: list[int] = field(default_factory=list)
 
 
 class CampaignStage:
     """Links tenants by their signals; a function of the signals alone, whatever their order within a tick.
 
     Memory: under a kilobyte a tenant active within 14 days, and eight bytes a tenant for every pool followed. A tick
-    takes some two seconds for 10,000 tenants.
+    takes some two seconds for 10,000 tenants. ``budget`` may be set between ticks; ``profiles``, ``waiting``,
+    ``memory`` and ``told`` (by tenant) are all its state.
     """
 
     def __init__(self, budget: HarmBudget = HarmBudget(share=0.15, at_least=10)) -> None:  # noqa: B008
-        self._budget = budget
-        self._profiles = Profiles()
-        self._waiting: list[Signal] = []
-        self._campaigns: list[Campaign] = []
-        self._tried = Tried()
-        self._told: dict[str, Verdict] = {}
-        self._listed_ms: list[int] = []
+        self.budget = budget
+        self.profiles = Profiles()
+        self.waiting: list[Signal] = []
+        self.memory = Memory()
+        self.told: dict[str, Verdict] = {}
         self.tenants = 0
 
     @property
     def campaigns(self) -> list[Campaign]:
         """Campaigns that somebody was told of, the oldest first."""
-        return [campaign for campaign in self._campaigns if campaign.is_listed]
+        return [campaign for campaign in self.memory.campaigns if campaign.is_listed]
 
     def take(self, signal: Signal) -> list[Verdict]:
         """Keep a signal for the next tick; at once a verdict when its tenant fits a confirmed campaign by itself."""
-        self._waiting.append(signal)
-        if signal.tenant_id in self._told:
+        self.waiting.append(signal)
+        if signal.tenant_id in self.told:
             return []
-        known = [c for c in self._campaigns if c.signature and may_act(c)]
+        known = [c for c in self.memory.campaigns if c.signature and may_act(c)]
         found = [verdict for campaign in known if (verdict := _on_arrival(campaign, signal))]
         best = max(found, key=lambda verdict: verdict.posterior, default=None)
         if best is None:
             return []
-        self._told[best.tenant_id] = best
+        self.told[best.tenant_id] = best
         return [best]
 
     def tick(self, now_ms: int) -> list[Verdict]:
         """Look at everything signalled up to ``now_ms``; verdicts that are new or have changed, by tenant."""
         self._take_in(now_ms)
-        last_ms = self._profiles.last_ms[: len(self._profiles)]
+        last_ms = self.profiles.last_ms[: len(self.profiles)]
         active = last_ms >= now_ms - ACTIVE_MS
         if not active.any():
             return []
-        people = population(self._profiles, active)
+        people = population(self.profiles, active)
         self.tenants = len(people)
         self._grow(people, now_ms)
         background = np.ones(len(people), np.bool_)
-        for campaign in self._campaigns:
+        for campaign in self.memory.campaigns:
             background &= campaign.pool.share < _IN_BACKGROUND
-        for campaign in self._campaigns:
-            assess(campaign, people, self._profiles, background, now_ms)
+        for campaign in self.memory.campaigns:
+            assess(campaign, people, self.profiles, background, now_ms)
             retract_or_keep(campaign)
-        list_candidates(self._campaigns, people, self._listed_ms, now_ms)
-        for campaign in self._campaigns:
-            update_members(campaign, people, self._profiles, now_ms)
+        list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms)
+        for campaign in self.memory.campaigns:
+            update_members(campaign, people, self.profiles, now_ms)
         self._keep_shares(people)
-        allowed = max(self._budget.at_least, int(self._budget.share * len(people)))
-        return changes(self._campaigns, self._told, allowed, now_ms)
+        allowed = max(self.budget.at_least, int(self.budget.share * len(people)))
+        return changes(self.memory.campaigns, self.told, allowed, now_ms)
 
     def _take_in(self, now_ms: int) -> None:
-        due = [signal for signal in self._waiting if signal.pane_end_ms <= now_ms]
-        self._waiting = [signal for signal in self._waiting if signal.pane_end_ms > now_ms]
+        due = [signal for signal in self.waiting if signal.pane_end_ms <= now_ms]
+        self.waiting = [signal for signal in self.waiting if signal.pane_end_ms > now_ms]
         for signal in sorted(due, key=lambda signal: (signal.tenant_id, signal.sequence)):
-            self._profiles.add(signal)
-        last_ms = self._profiles.last_ms[: len(self._profiles)]
+            self.profiles.add(signal)
+        last_ms = self.profiles.last_ms[: len(self.profiles)]
         keep = last_ms >= now_ms - 2 * ACTIVE_MS
         if 2 * np.count_nonzero(keep) < len(keep):
-            for campaign in self._campaigns:
+            for campaign in self.memory.campaigns:
                 campaign.pool.share = _padded(campaign.pool.share, len(keep))[keep]
-            self._profiles.forget(keep)
+            self.profiles.forget(keep)
 
     def _grow(self, people: Population, now_ms: int) -> None:
-        for campaign in self._campaigns:
-            campaign.pool.share = _padded(campaign.pool.share, len(self._profiles))[people.rows]
+        for campaign in self.memory.campaigns:
+            share = _padded(campaign.pool.share, len(self.profiles))[people.rows]
+            campaign.pool = Pool(share, campaign.pool.has_links, campaign.pool.weights)
             grow(people, campaign.pool, _WARM_ROUNDS)
-        pools = [campaign.pool for campaign in self._campaigns]
-        for pool, origin in fresh_pools(people, pools, self._tried):
-            if not absorb(people, self._campaigns, pool):
-                self._campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
-        self._campaigns = _strongest(_merged(people, self._campaigns))
-        for campaign in list(self._campaigns):
+        pools = [campaign.pool for campaign in self.memory.campaigns]
+        for pool, origin in fresh_pools(people, pools, self.memory.tried):
+            if not absorb(people, self.memory.campaigns, pool):
+                self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
+        self.memory.campaigns = _strongest(_merged(people, self.memory.campaigns))
+        for campaign in list(self.memory.campaigns):
             if abs(campaign.pool.size - campaign.checked_size) <= _CHECKED_CHANGE * campaign.checked_size:
                 continue
             campaign.checked_size = campaign.pool.size
             for clique in expel_cliques(people, campaign.pool):
                 pool = Pool(clique.astype(np.float64))
                 grow(people, pool)
-                if is_pool(pool) and not absorb(people, self._campaigns, pool):
+                if is_pool(pool) and not absorb(people, self.memory.campaigns, pool):
                     origin = f"{campaign.campaign_id}:{np.flatnonzero(clique)[0]}"
-                    self._campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
-        compete([campaign.pool for campaign in self._campaigns])
+                    self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
+        compete([campaign.pool for campaign in self.memory.campaigns])
 
     def _keep_shares(self, people: Population) -> None:
-        for campaign in self._campaigns:
-            share = np.zeros(len(self._profiles))
-            share[people.rows] = campaign.pool.share
+        for campaign in self.memory.campaigns:
+            share = np.zeros(len(self.profiles))
+            share[people.rows] = np.where(campaign.pool.share < _NOBODY, 0.0, campaign.pool.share)
             campaign.pool.share = share
 
 

@@ -1,4 +1,4 @@
-"""The operator topic as every worker reads it: whole, from the start, without a group, before work begins."""
+"""Topics that every worker reads whole, from the start, without a group, before work begins: what it is told."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from mode import Service
 from msgspec import Struct
 
 from stream_app.detection.decode import Rejected
-from stream_app.detection.operators import Instruction, SetPolicy, parse_operator
+from stream_app.detection.operators import Instruction, SetPolicy
 from stream_app.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -21,28 +21,41 @@ _POLL_MS = 200
 #: Pause before another try when the broker does not answer.
 _RETRY_S = 1.0
 
+Parse = Callable[[bytes], Instruction | Rejected]
 
-class OperatorEntry(Struct, frozen=True):
-    """One operator record, understood or refused, at its offset."""
+
+class InstructionEntry(Struct, frozen=True):
+    """One record, understood or refused, at its offset."""
 
     offset: int
     instruction: Instruction | Rejected
     original: bytes
 
 
-class OperatorLog(Service):
-    """Reads the operator topic to its end (``complete``), then follows it; ``entries`` keeps all of it in order.
+class InstructionLog(Service):
+    """Reads a topic to its end (``complete``), then follows it; ``entries`` keeps all of it in order.
 
-    The topic has one partition and a low rate by contract, so that keeping it whole is cheap. ``on_entry`` is called
-    and awaited after each record that arrives, in order.
+    ``name`` is what journals call it. The topic has one partition and a low rate by contract, so that keeping it whole
+    is cheap. ``on_entry`` is called and awaited after each batch that arrives, in order.
     """
 
-    def __init__(self, broker: str, topic: str, metrics: Metrics, on_entry: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        *,
+        broker: str,
+        topic: str,
+        name: str,
+        parse: Parse,
+        metrics: Metrics,
+        on_entry: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__()
-        self.entries: list[OperatorEntry] = []
+        self.entries: list[InstructionEntry] = []
         self.topic = topic
+        self.name = name
         self.complete = asyncio.Event()
         self._broker = broker
+        self._parse = parse
         self._metrics = metrics
         self._on_entry = on_entry
 
@@ -52,11 +65,13 @@ class OperatorLog(Service):
             try:
                 await self._follow()
             except KafkaError as error:
-                _log.warning("operator topic %s: %s; trying again", self.topic, error)
+                _log.warning("%s: %s; trying again", self.topic, error)
                 await self.sleep(_RETRY_S)
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._broker, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._broker, enable_auto_commit=False, isolation_level="read_committed"
+        )
         await consumer.start()
         try:
             place = TopicPartition(self.topic, 0)
@@ -67,32 +82,33 @@ class OperatorLog(Service):
             while not self.should_stop:
                 if await consumer.position(place) >= end:
                     self.complete.set()
-                for record in (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place, []):
-                    await self._take(record.offset, record.value or b"")
+                if records := (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place):
+                    for record in records:
+                        self._take(record.offset, record.value or b"")
+                    await self._on_entry()
         finally:
             await asyncio.shield(consumer.stop())
 
-    async def _take(self, offset: int, value: bytes) -> None:
-        entry = OperatorEntry(offset, parse_operator(value), value)
+    def _take(self, offset: int, value: bytes) -> None:
+        entry = InstructionEntry(offset, self._parse(value), value)
         outcome = "rejected" if isinstance(entry.instruction, Rejected) else "accepted"
-        self._metrics.operator_records.labels(outcome).inc()
+        self._metrics.instructions.labels(self.name, outcome).inc()
         match entry.instruction:
             case Rejected(detail=detail):
-                _log.warning("operator record %d refused: %s", offset, detail.replace("\n", "; "))
+                _log.warning("%s, record %d refused: %s", self.topic, offset, detail.replace("\n", "; "))
             case SetPolicy(record=record, policy=policy):
                 _log.warning("policy %s (%s) from now on, by %s", policy.version, policy.mode, record.by)
         self.entries.append(entry)
-        await self._on_entry()
 
-    def entry(self, offset: int) -> OperatorEntry | None:
+    def entry(self, offset: int) -> InstructionEntry | None:
         """The record at an offset, if there is one."""
         found = self.entries_after(offset - 1)[:1]
         return found[0] if found and found[0].offset == offset else None
 
-    def entries_after(self, offset: int) -> list[OperatorEntry]:
+    def entries_after(self, offset: int) -> list[InstructionEntry]:
         """The records behind an offset that have come so far."""
         return self.entries[bisect_left(self.entries, offset + 1, key=_offset) :]
 
 
-def _offset(entry: OperatorEntry) -> int:
+def _offset(entry: InstructionEntry) -> int:
     return entry.offset

@@ -1,0 +1,145 @@
+"""The campaign stage as its worker drives it: ticks among the signals, checkpoints, repetitions, entries."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from stream_app.app import DEFAULT_POLICY
+from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.detection.campaigns.entries import entries_of
+from stream_app.detection.campaigns.repetitions import VerdictReader
+from stream_app.detection.campaigns.stage import TICK_MS
+from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitVerdict
+from stream_app.detection.operators import Ignored
+from stream_app.detection.policy import load_policy
+from stream_app.detection.records import Record
+from stream_app.detection.signals import Profile, Signal
+from stream_app.detection.state import PARTITION_KEY, StateError
+from tests.unit.campaign_worlds import BEGIN_MS, Crowd
+
+POLICY = load_policy(DEFAULT_POLICY.read_text(), "default")
+
+
+def new(encoded: dict[str, bytes] | None = None) -> CampaignDetector:
+    return CampaignDetector("signals", 0, POLICY, {} if encoded is None else encoded)
+
+
+def records(signals: Sequence[Signal], first: int = 0) -> list[Record]:
+    return [Record(first + place, 0, msgspec.json.encode(signal), {}) for place, signal in enumerate(signals)]
+
+
+def signal(tenant: str, minutes: float, *, partition: int = 0, sequence: int = 0, **links: Any) -> Signal:
+    return Signal(tenant, partition, sequence, BEGIN_MS + int(minutes * 60_000), 1, Profile(**links))
+
+
+def checkpoint(detector: CampaignDetector, kept: dict[str, bytes]) -> None:
+    """Take one in small slices, as a worker does, into what its changelog holds."""
+    detector.begin_checkpoint()
+    while (changes := detector.encode_checkpoint(100)) is None:
+        pass
+    for key, value in changes.items():
+        kept.pop(key, None)
+        if value is not None:
+            kept[key] = value
+
+
+@pytest.fixture(scope="module")
+def stream() -> list[Record]:
+    """Half a day in which a campaign is found, thinned so that ticks stay cheap."""
+    crowd = Crowd(3)
+    crowd.ordinary(300)
+    crowd.campaign(120, share=0.9, mix=0.9)
+    return records([one for one in crowd.signals(1.3) if one.pane_end_ms > BEGIN_MS + 0.95 * 86_400_000])
+
+
+@pytest.fixture(scope="module")
+def whole(stream: list[Record]) -> tuple[list[Effect], dict[str, bytes]]:
+    detector, kept = new(), dict[str, bytes]()
+    effects = detector.handle(stream)
+    checkpoint(detector, kept)
+    return effects, kept
+
+
+def test_a_stage_in_two_pieces_with_its_state_encoded_between_is_the_stage_in_one(
+    stream: list[Record], whole: tuple[list[Effect], dict[str, bytes]]
+) -> None:
+    kept: dict[str, bytes] = {}
+    effects: list[Effect] = []
+    for begin in range(0, len(stream), len(stream) // 3 + 1):
+        detector = new(dict(kept))
+        part = stream[begin : begin + len(stream) // 3 + 1]
+        effects += detector.handle(part[:200])
+        checkpoint(detector, kept)
+        effects += detector.handle(part[200:])
+        checkpoint(detector, kept)
+    assert effects == whole[0]
+    assert kept == whole[1]
+    assert any(isinstance(effect, EmitVerdict) for effect in effects)
+
+
+def test_a_checkpoint_holds_what_was_when_it_began(stream: list[Record]) -> None:
+    still, going = new(), new()
+    kept: dict[str, bytes] = {}
+    for detector in (still, going):
+        detector.handle(stream[:300])
+        detector.begin_checkpoint()
+    assert going.encode_checkpoint(10) is None
+    going.handle(stream[300:600])
+    while (changes := going.encode_checkpoint(10)) is None:
+        pass
+    assert changes == still.encode_checkpoint()
+    assert new(kept | {key: value for key, value in changes.items() if value is not None}).position == 300
+
+
+def test_the_campaigns_topic_ends_as_the_stage_knows_them(
+    stream: list[Record], whole: tuple[list[Effect], dict[str, bytes]]
+) -> None:
+    topic: dict[str, Any] = {}
+    for effect in whole[0]:
+        if isinstance(effect, EmitCampaign):
+            topic.pop(effect.key, None)
+            if effect.entry is not None:
+                topic[effect.key] = effect.entry
+    stage = new(dict(whole[1])).stage
+    assert topic == entries_of(stage.campaigns) != {}
+    assert stage.profiles.names
+
+
+def test_signals_that_a_crashed_worker_repeats_count_once(stream: list[Record]) -> None:
+    once, twice = new(), new()
+    assert once.handle(stream[:400]) == twice.handle([*stream[:400]])
+    assert twice.handle([record._replace(offset=400 + record.offset) for record in stream[:400]]) == []
+    assert twice.take_tally().repeated == 400
+    assert len(once.stage.waiting) == len(twice.stage.waiting)
+
+
+def test_a_tick_waits_for_every_partition_that_is_not_silent() -> None:
+    detector = new()
+    detector.handle(records([signal("a", 9.5), signal("b", 9.5, partition=1)]))
+    for minutes in (10.0, 10.25, 10.5):
+        detector.handle(records([signal("a", minutes, sequence=int(minutes * 4))], detector.position))
+    assert detector.state.ticked_ms == 0 or detector.state.ticked_ms < BEGIN_MS + TICK_MS
+    detector.handle(records([signal("a", 11.0, sequence=50)], detector.position))
+    assert detector.state.ticked_ms == BEGIN_MS + TICK_MS
+
+
+def test_bad_signals_are_dead_letters() -> None:
+    (letter,) = new().handle([Record(7, 0, b"{", {})])
+    assert isinstance(letter, DeadLetter)
+    assert (letter.topic, letter.offset, letter.original) == ("signals", 7, b"{")
+
+
+def test_states_of_another_version_are_refused() -> None:
+    with pytest.raises(StateError):
+        new({PARTITION_KEY: b"\xff"})
+
+
+def test_a_verdict_repeated_after_a_crash_is_passed_over(whole: tuple[list[Effect], dict[str, bytes]]) -> None:
+    told = [effect for effect in whole[0] if isinstance(effect, EmitVerdict)]
+    reader = VerdictReader()
+    lines = [msgspec.json.encode(effect) for effect in told]
+    assert [reader.parse(line) for line in lines] == [effect.verdict for effect in told]
+    assert {type(reader.parse(line)) for line in lines} == {Ignored}
+    assert not isinstance(reader.parse(b"nonsense"), Ignored)

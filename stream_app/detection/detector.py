@@ -39,7 +39,7 @@ class Detector:
 
     ``encoded`` maps tenant ids (and ``PARTITION_KEY``) to encoded states; it is read on demand and written only from
     one checkpoint's beginning to its end. With ``has_campaigns``, which its driver may set, tenants also emit signals.
-    Chunk boundaries change nothing but when an effect is returned. Events cost some 10 microseconds, active minutes 100.
+    Chunk boundaries change nothing but when an effect is returned. Events cost 10 microseconds, active minutes 100.
     """
 
     is_slow = False

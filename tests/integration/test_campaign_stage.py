@@ -1,0 +1,126 @@
+"""Both stages as workers: a campaign is found as in replay, its members are told, and kill -9 changes nothing."""
+
+import signal as signals
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from stream_app.app import read_policy
+from stream_app.demo.workers import running_worker
+from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.detection.campaigns.entries import entries_of
+from stream_app.detection.effects import EmitDecision, EmitVerdict
+from stream_app.detection.records import Record
+from stream_app.replay import Replay
+from stream_app.settings import Settings
+from stream_app.topology import Stage, TopicName
+from tests.conftest import SettingsFor
+from tests.integration.streaming import TIMEOUT_S, Deployment, deployment
+from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
+
+
+def at(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
+
+
+def events() -> Iterator[dict[str, Any]]:
+    """A few hours in which a campaign of shared cards works among ordinary people, in order of time."""
+    crowd = Crowd(3)
+    crowd.ordinary(300)
+    crowd.campaign(120, share=0.9, mix=0.9)
+    for one in crowd.signals(1.25):
+        if one.pane_end_ms < BEGIN_MS + 0.95 * DAY_MS:
+            continue
+        profile = one.profile
+        for number, prompt in enumerate(profile.prompts):
+            yield {
+                "id": f"{one.tenant_id}-{one.sequence}-{number}",
+                "time": at(one.pane_end_ms - 1000),
+                "tenant_id": one.tenant_id,
+                "account_id": "a",
+                "model": "small",
+                "status_code": 200,
+                "input_tokens": 10,
+                "output_tokens": 10,
+                "account": {
+                    "created_at": at(int(profile.created_ms or 0)),
+                    "payment_fp": profile.payment_fp,
+                    "signup_fp": profile.signup_fp,
+                },
+                "client": {"ja4": profile.ja4[0], "ip_prefix": profile.ip_prefixes[number % len(profile.ip_prefixes)]},
+                "prompt": {"simhash": prompt.simhash, "templates": prompt.templates},
+            }
+
+
+def on_topic(running: Deployment) -> dict[str, Any]:
+    """The campaigns topic as compaction leaves it."""
+    kept: dict[str, Any] = {}
+    for record in running.read(TopicName.CAMPAIGNS):
+        key = (record.key or b"").decode()
+        kept.pop(key, None)
+        if record.value:
+            kept[key] = orjson.loads(record.value)
+    return kept
+
+
+def stage_alone(running: Deployment, settings: Settings) -> tuple[CampaignDetector, list[EmitVerdict]]:
+    """The same core over what lies on the signals topic."""
+    lines = [Record(record.offset, 0, record.value, {}) for record in running.read(TopicName.SIGNALS)]
+    detector = CampaignDetector(settings.topic(TopicName.SIGNALS), 0, read_policy(settings), {})
+    return detector, [effect for effect in detector.handle(lines) if isinstance(effect, EmitVerdict)]
+
+
+def wait_for_campaigns(running: Deployment, expected: dict[str, Any]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while on_topic(running) != expected:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the campaigns topic does not become what it should be")
+        time.sleep(0.2)
+
+
+def members(entries: dict[str, Any]) -> set[str]:
+    return {entry["tenant_id"] for entry in entries.values() if "tenant_id" in entry}
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["calm", "killed"])
+def test_both_stages_find_and_tell_what_replay_does(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, is_killed: bool
+) -> None:
+    settings = create_topics_for(topic_prefix, partitions=2)
+    campaigns = settings.model_copy(update={"stage": Stage.CAMPAIGNS})
+    sent = [orjson.dumps(event) for event in events()]
+    with deployment(settings, tmp_path) as running:
+        running.send_events(events())
+        running.wait_for(len(sent))
+        stage, told = stage_alone(running, settings)
+        expected = orjson.loads(orjson.dumps(entries_of(stage.stage.campaigns)))
+        if is_killed:
+            with running_worker(campaigns, tmp_path / "killed.log") as first:
+                running.read_until(TopicName.CAMPAIGNS, 1)
+                first.process.send_signal(signals.SIGKILL)
+                first.process.wait()
+            assert on_topic(running) != expected  # killed with work left to do
+        with running_worker(campaigns, tmp_path / "campaigns.log"):
+            wait_for_campaigns(running, expected)
+            wanted = {(one.verdict.tenant_id, one.verdict.campaign_id) for one in told if one.verdict.role}
+            assert wanted
+            deadline = time.monotonic() + TIMEOUT_S
+            while not wanted <= (found := decided(running)) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert found == wanted
+
+    replay = Replay(read_policy(settings), 2, topic=settings.topic(TopicName.REQUESTS))
+    effects = list(replay.run(sent))
+    again = {effect.decision.tenant_id for effect in effects if isinstance(effect, EmitDecision)}
+    assert len(replay.campaigns) == len([key for key in expected if "/" not in key])
+    assert members(expected) <= members(entries_of(replay.campaigns))
+    assert {tenant for tenant, _ in wanted} <= again
+
+
+def decided(running: Deployment) -> set[tuple[str, str]]:
+    return {(one.tenant_id, str(one.campaign_id)) for one in running.decisions() if one.campaign_id}

@@ -37,14 +37,29 @@ class Unreadable(NamedTuple):
     problem: str
 
 
+class LogRecord(NamedTuple):
+    """A record and where it lies."""
+
+    key: bytes | None
+    value: bytes | None
+    place: str
+
+
 def read_topic(settings: Settings) -> Iterator[Decision | Unreadable]:
     """The decision log from its beginning to the end it has when this is called; oldest first within a partition.
 
     Holds one fetch in memory. Raises ``DecisionLogError`` when the broker or the topic is not there.
     """
+    for record in read_records(settings, TopicName.DECISION_LOG):
+        if record.value is not None:
+            yield _decode(record.value, record.place)
+
+
+def read_records(settings: Settings, name: TopicName) -> Iterator[LogRecord]:
+    """One of our topics as ``read_topic`` reads the decision log."""
     consumer = _connect(settings.broker)
     try:
-        yield from _read(consumer, settings.topic(TopicName.DECISION_LOG))
+        yield from _read(consumer, settings.topic(name))
     except (KafkaError, OSError) as error:
         raise DecisionLogError(f"{settings.broker}: {_line(error)}") from error
     finally:
@@ -91,7 +106,7 @@ def _connection_failure(server: str) -> str | None:
     return None
 
 
-def _read(consumer: KafkaConsumer, topic: str) -> Iterator[Decision | Unreadable]:
+def _read(consumer: KafkaConsumer, topic: str) -> Iterator[LogRecord]:
     # The first question is one with a deadline: bootstrap() and partitions_for_topic() wait for ever.
     consumer.end_offsets([TopicPartition(topic, 0)], timeout_ms=ANSWER_TIMEOUT_MS)
     partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
@@ -107,8 +122,9 @@ def _read(consumer: KafkaConsumer, topic: str) -> Iterator[Decision | Unreadable
             raise KafkaError(f"{topic} stands still {STALL_S:.0f} s before the end of partition {left[0].partition}")
         for part, records in fetched.items():
             for record in records:
-                if record.offset < ends[part] and record.value is not None:
-                    yield _decode(record.value, f"{topic}, partition {part.partition}, offset {record.offset}")
+                if record.offset < ends[part]:
+                    place = f"{topic}, partition {part.partition}, offset {record.offset}"
+                    yield LogRecord(record.key, record.value, place)
 
 
 def _position(consumer: KafkaConsumer, partition: TopicPartition) -> int:

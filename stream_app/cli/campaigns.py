@@ -1,13 +1,18 @@
 """``stillwatch campaigns``: what was found to be one operation, who belongs to it, and why."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import orjson
+from rich.console import Console
 
+from stream_app.adapters.campaign_topic import read_campaigns
+from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.reports.dossiers import dossier, headline, story
+from stream_app.settings import SettingsError, load_settings
 
 CAMPAIGNS = "campaigns.jsonl"
 #: Members shown by ``show``; all of them are in the JSON.
@@ -16,16 +21,17 @@ SHOWN_MEMBERS = 20
 
 @click.group()
 def campaigns() -> None:
-    """Read the campaigns that a replay found."""
+    """Read what was found to be one operation: by the workers, or by a replay."""
+    # kafka-python logs every attempt of what is told once, at the end.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 _from = click.option(
     "--from",
     "folder",
     metavar="DIR",
-    required=True,
     type=click.Path(path_type=Path),
-    help="Output folder of a replay, or its campaigns.jsonl.",
+    help="Output folder of a replay, or its campaigns.jsonl, instead of the campaigns topic on Kafka.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 
@@ -33,9 +39,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Write JSON instead
 @campaigns.command("list")
 @_from
 @_json
-def list_campaigns(*, folder: Path, as_json: bool) -> None:
+def list_campaigns(*, folder: Path | None, as_json: bool) -> None:
     """List campaigns, the confirmed first."""
-    found = sorted(_read(folder), key=lambda one: (one["status"] != "confirmed", one["first_alert_time"]))
+    found = sorted(_readable(folder), key=lambda one: (one["status"] != "confirmed", one["first_alert_time"]))
     for campaign in found:
         brief = {key: value for key, value in campaign.items() if key not in {"members", "values"}}
         brief["member_count"] = len(campaign["members"])
@@ -46,7 +52,7 @@ def list_campaigns(*, folder: Path, as_json: bool) -> None:
 @click.argument("campaign_id", metavar="ID")
 @_from
 @_json
-def show(*, campaign_id: str, folder: Path, as_json: bool) -> None:
+def show(*, campaign_id: str, folder: Path | None, as_json: bool) -> None:
     """Tell what a campaign's members share, and who they are."""
     campaign = _find(folder, campaign_id)
     click.echo(orjson.dumps(campaign) if as_json else story(campaign, SHOWN_MEMBERS))
@@ -56,17 +62,29 @@ def show(*, campaign_id: str, folder: Path, as_json: bool) -> None:
 @click.argument("campaign_id", metavar="ID")
 @_from
 @_json
-def write_dossier(*, campaign_id: str, folder: Path, as_json: bool) -> None:
+def write_dossier(*, campaign_id: str, folder: Path | None, as_json: bool) -> None:
     """Tell everything: every member with its evidence, and what would have to be false for the verdict to fall."""
     campaign = _find(folder, campaign_id)
     click.echo(orjson.dumps(dossier(campaign)) if as_json else story(campaign, len(campaign["members"])))
 
 
-def _find(folder: Path, campaign_id: str) -> dict[str, Any]:
-    for campaign in _read(folder):
+def _find(folder: Path | None, campaign_id: str) -> dict[str, Any]:
+    for campaign in _readable(folder):
         if campaign_id in {campaign["campaign_id"], *campaign["aliases"]}:
             return campaign
-    raise click.ClickException(f"no campaign {campaign_id!r} in {folder}")
+    raise click.ClickException(f"no campaign {campaign_id!r} in {folder or 'the campaigns topic'}")
+
+
+def _readable(folder: Path | None) -> list[dict[str, Any]]:
+    if folder is not None:
+        return _read(folder)
+    try:
+        with Console(stderr=True).status("reading campaigns"):
+            return read_campaigns(load_settings())
+    except SettingsError as error:
+        _refuse(str(error))
+    except DecisionLogError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _read(folder: Path) -> list[dict[str, Any]]:

@@ -9,8 +9,10 @@ from typing import Any
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
 from stream_app.app import read_policy
+from stream_app.cli import main
 from stream_app.demo.workers import running_worker
 from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.entries import entries_of
@@ -113,6 +115,13 @@ def test_both_stages_find_and_tell_what_replay_does(
             while not wanted <= (found := decided(running)) and time.monotonic() < deadline:
                 time.sleep(0.2)
             assert found == wanted
+            campaign_id = next(key for key in expected if "/" not in key)
+            shown = stillwatch(settings, "campaigns", "dossier", campaign_id, "--json")
+            assert members({str(n): one for n, one in enumerate(orjson.loads(shown)["members"])}) == members(
+                {key: one for key, one in expected.items() if key.startswith(f"{campaign_id}/")}
+            )
+            assert campaign_id in stillwatch(settings, "campaigns", "list")
+            assert "no campaign" in stillwatch(settings, "campaigns", "show", "c-none")
 
     replay = Replay(read_policy(settings), 2, topic=settings.topic(TopicName.REQUESTS))
     effects = list(replay.run(sent))
@@ -120,6 +129,12 @@ def test_both_stages_find_and_tell_what_replay_does(
     assert len(replay.campaigns) == len([key for key in expected if "/" not in key])
     assert members(expected) <= members(entries_of(replay.campaigns))
     assert {tenant for tenant, _ in wanted} <= again
+
+
+def stillwatch(settings: Settings, *words: str) -> str:
+    """What a command says about this deployment."""
+    given = {f"STILLWATCH_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()}
+    return CliRunner().invoke(main, words, env=given).output
 
 
 def decided(running: Deployment) -> set[tuple[str, str]]:

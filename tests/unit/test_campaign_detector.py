@@ -1,9 +1,12 @@
 """The campaign stage as its worker drives it: ticks among the signals, checkpoints, repetitions, entries."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import msgspec
+import orjson
 import pytest
 
 from stream_app.app import DEFAULT_POLICY
@@ -105,6 +108,31 @@ def test_the_campaigns_topic_ends_as_the_stage_knows_them(
     stage = new(dict(whole[1])).stage
     assert topic == entries_of(stage.campaigns) != {}
     assert stage.profiles.names
+
+
+def test_tenants_long_silent_are_forgotten_in_the_stored_state_too() -> None:
+    detector, kept = new(), dict[str, bytes]()
+    day = 24 * 60
+    detector.handle(records([signal(f"old-{number}", 1) for number in range(8)]))
+    for sequence in range(4):
+        detector.handle(records([signal("new", 20 + sequence, sequence=sequence)], detector.position))
+    checkpoint(detector, kept)
+    assert {f"tenant/old-{number}" for number in range(8)} <= kept.keys()
+    for sequence in range(4, 8):
+        later = signal("new", 15 * day + 20 * sequence, sequence=sequence)
+        detector.handle(records([later], detector.position))
+    checkpoint(detector, kept)
+    assert {key for key in kept if key.startswith("tenant/")} == {"tenant/new"}
+    assert new(dict(kept)).stage.profiles.tenant_ids == ["new"]
+
+
+def test_entries_are_what_the_schema_says(whole: tuple[list[Effect], dict[str, bytes]]) -> None:
+    schema = orjson.loads((Path(__file__).resolve().parents[2] / "schemas/campaign/v1.schema.json").read_bytes())
+    check = jsonschema_rs.validator_for(schema)
+    entries = [effect.entry for effect in whole[0] if isinstance(effect, EmitCampaign) and effect.entry]
+    assert {"tenant_id" in entry for entry in entries} == {True, False}
+    for entry in entries:
+        check.validate(orjson.loads(orjson.dumps(entry)))
 
 
 def test_signals_that_a_crashed_worker_repeats_count_once(stream: list[Record]) -> None:

@@ -173,10 +173,10 @@ class CampaignDetector:
     def _forget(self, known: list[str]) -> None:
         """Rows have moved: all tenants are stored anew, and those that are gone no more."""
         self._changed |= {*known, *self.stage.profiles.tenant_ids}
-        waiting = {signal.tenant_id for signal in self.stage.waiting}
-        for tenant_id in known:
-            if tenant_id not in self.stage.profiles.rows and tenant_id not in waiting | self.stage.told.keys():
-                del self._seen[tenant_id]
+        needed = self.stage.profiles.rows.keys() | self.stage.told.keys()
+        needed |= {signal.tenant_id for signal in self.stage.waiting}
+        for tenant_id in set(known) - needed:
+            del self._seen[tenant_id]
 
     def _encode_some(self, most: int) -> None:
         if self._encoding is None:

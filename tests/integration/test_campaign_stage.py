@@ -121,6 +121,8 @@ def test_both_stages_find_and_tell_what_replay_does(
                 {key: one for key, one in expected.items() if key.startswith(f"{campaign_id}/")}
             )
             assert campaign_id in stillwatch(settings, "campaigns", "list")
+            if is_killed:
+                kill_tenants_worker(running, tmp_path)
             assert "no campaign" in stillwatch(settings, "campaigns", "show", "c-none")
 
     replay = Replay(read_policy(settings), 2, topic=settings.topic(TopicName.REQUESTS))
@@ -129,6 +131,18 @@ def test_both_stages_find_and_tell_what_replay_does(
     assert len(replay.campaigns) == len([key for key in expected if "/" not in key])
     assert members(expected) <= members(entries_of(replay.campaigns))
     assert {tenant for tenant, _ in wanted} <= again
+
+
+def kill_tenants_worker(running: Deployment, tmp_path: Path) -> None:
+    """Who starts from its checkpoint tells the campaign stage nothing new, and its tenants' decisions stay."""
+    before = {one.decision_id: one for one in running.decisions()}
+    running.worker.process.send_signal(signals.SIGKILL)
+    running.worker.process.wait()
+    with running_worker(running.settings, tmp_path / "again.log"):
+        campaigns = on_topic(running)
+        time.sleep(1.0)  # nothing is to come; what does by mistake comes at once
+        assert {one.decision_id: one for one in running.decisions()} == before
+        assert on_topic(running) == campaigns
 
 
 def stillwatch(settings: Settings, *words: str) -> str:

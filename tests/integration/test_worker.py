@@ -124,14 +124,15 @@ def test_replay_with_the_journal_decides_what_the_steered_worker_decided(
         b"nonsense",
         operator_record(3, "release", subject="tenant:foe"),
     ]
+    everywhere = settings.partitions
+    places = [everywhere, everywhere + 1, 2 * everywhere + 1, 2 * everywhere + 2]  # two are said of one tenant
     with deployment(settings, tmp_path) as running:
         for number, step in enumerate(steps):
             for tenant_id in ("foe", "calm", f"loud-{number}"):
                 running.send_events(burst(tenant_id, 100 * number, 100, NOW + timedelta(seconds=40 * number - 300)))
             running.wait_for(300 * (number + 1))
             running.operate(step)
-        # two records concern every partition, two only that of their tenant
-        running.read_until(TopicName.JOURNAL, 2 * settings.partitions + 2)
+            running.read_until(TopicName.JOURNAL, places[number])
         operator, journal = running.read(TopicName.OPERATOR), running.read(TopicName.JOURNAL)
         source = sorted(running.read(TopicName.REQUESTS), key=lambda record: (record.partition, record.offset))
         live = running.decisions()

@@ -104,15 +104,20 @@ class Outbox:
         effects, self._effects = self._effects, []
         tally, checkpoint = self._take_tally(), self._checkpoint
         now_ms = round(time.time() * 1000)
-        records = [record for effect in effects for record in self._records_of(effect, now_ms)]
-        if checkpoint is None:
-            await self._in_thread(lambda: self._producer.send(records))
-        else:
-            await self._in_thread(lambda: self._producer.checkpoint(records, checkpoint.changes))
+        await self._in_thread(lambda: self._transact(effects, now_ms, checkpoint))
+        if checkpoint is not None:
             self._checkpoint = None
             self.position = checkpoint.position
             self._metrics.checkpoint_seconds.observe(time.monotonic() - checkpoint.began_s)
         self._count(effects, tally)
+
+    def _transact(self, effects: list[Effect], now_ms: int, checkpoint: Checkpoint | None) -> None:
+        """Runs in a thread, records made there too: thousands of dead letters would hold up the loop."""
+        records = [record for effect in effects for record in self._records_of(effect, now_ms)]
+        if checkpoint is None:
+            self._producer.send(records)
+        else:
+            self._producer.checkpoint(records, checkpoint.changes)
 
     def _count(self, effects: list[Effect], tally: Tally) -> None:
         acknowledged_s = time.time()

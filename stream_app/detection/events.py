@@ -23,7 +23,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_STRING_CHARS)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 Time = Annotated[datetime, Meta(tz=True)]
-#: Sixteen digits; that they are hexadecimal is checked below: a pattern here takes as long as all the rest of an event.
+#: Sixteen digits; that they are hexadecimal is checked below: with a pattern here, decoding took a sixth longer.
 Simhash = Annotated[str, Meta(min_length=16, max_length=16)]
 _HEX, _NO_HEX = "0123456789abcdef", "Expected hexadecimal digits in lower case as simhash"
 Templates = Annotated[list[Text], Meta(max_length=MAX_TEMPLATES)]

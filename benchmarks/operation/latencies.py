@@ -90,9 +90,10 @@ def _at(bench: Bench, share: float, rate: float, duration_s: float) -> Figures:
         wait_applied([worker], bursts.sent)
         background = Background(settings, draw_stream(SEED, SIZES["short"]), rate - BURSTS_PER_S * BURST_EVENTS)
         bench.tell(f"{share:.0%} of the drain rate")
-        _send_for(WARM_UP_S, background)
         watch = DecisionWatch(settings)
         watch.start()
+        _send_for(WARM_UP_S, background)
+        watch.latencies.clear()
         bursts.begin()
         begun_cpu_s, begun_s, begun = worker_cpu_s(worker.pid), time.monotonic(), background.sent + bursts.sent
         _send_for(duration_s, background, bursts)

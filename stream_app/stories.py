@@ -71,7 +71,7 @@ def points(decision: Decision) -> list[Point]:
     """Every part of the story that the decision has something to say on, most important first."""
     told = [Point("Decision", _action(decision))]
     for place, reason in enumerate(decision.reasons):
-        told.append(Point("Also" if place else "Main reason", f"{seen(reason)}; {rarity(reason.score)}"))
+        told.append(Point("Also" if place else "Main reason", _because(reason)))
     if not decision.reasons:
         told.append(Point("Reason", _reason_without_scores(decision)))
     if decision.counterfactual:
@@ -96,8 +96,18 @@ def subject_name(decision: Decision) -> str:
     return _printable(f"{scope} {'/'.join(parts)}")
 
 
+def _because(reason: Reason) -> str:
+    if reason.unit == "nats":
+        return f"{seen(reason)}; member with probability {reason.score:.4f}"
+    return f"{seen(reason)}; {rarity(reason.score)}"
+
+
 def seen(reason: Reason) -> str:
     """What was seen and what is usual, such as ``612 requests in 60 s, 17 times the usual 35``."""
+    if reason.unit == "nats":
+        return (
+            f"{number(reason.observed)} nats of evidence by shared {_printable(reason.code.removeprefix('campaign_'))}"
+        )
     words = _WORDS.get(reason.code.rpartition("_")[0])
     measured = words or f"{_printable(reason.unit)} ({_printable(reason.code)})"
     text = f"{number(reason.observed)} {measured}" if measured[0] != "%" else f"{number(reason.observed)}{measured}"

@@ -102,7 +102,7 @@ class Replay:
             yield from self._noting(self._follow_journal(partition, self._offsets[partition]))
             yield from self._noting(self._campaigning(detector.advance(NO_TIMESTAMP_MS)))
         if self._newest_ms:
-            yield from self._noting(self._obeyed(self._stage.tick(self._newest_ms + TICK_MS)))
+            yield from self._noting(self._obeyed(self._stage.look(self._newest_ms + TICK_MS)))
         self._finish(perf_counter() - started)
 
     @property

@@ -5,7 +5,7 @@ from hashlib import blake2b
 import numpy as np
 from msgspec import Struct, field
 
-from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.growth import Pool, grow, refit
 from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import CONTENT_KINDS, Population
 from stream_app.detection.campaigns.records import Campaign
@@ -57,6 +57,7 @@ def fresh_pools(population: Population, known: list[Pool], tried: Tried) -> list
         grow(population, pool)
         if seed.kind == "payment" and not is_pool(pool) and np.count_nonzero(carriers) >= SHARED_PAYMENT:
             pool.share = np.where(carriers, _SIMPLEST, 0.0)  # nothing else in common: the simplest rule's alarm
+            refit(population, pool)
             found.append((pool, f"{seed.kind}:{value}"))
             continue
         likely = pool.share > 0.5

@@ -25,6 +25,9 @@ ACTIVE_MS = 7 * _DAY_MS
 #: Pools followed at a time, the strongest; each costs some hundredths of a second a tick per 10,000 tenants.
 MAX_CAMPAIGNS = 60
 _WARM_ROUNDS = 3
+#: A look costs as much as there are tenants: fewer signals than this, or than this share of the tenants, can wait for
+#: the next tick, but no longer than an hour, and not while a campaign may be acted on.
+_FEW_SIGNALS, _FEW_SHARE, _LONGEST_WAIT_MS = 100, 0.05, 3_600_000
 #: A pool is searched for cliques anew when its size has changed by so much: that costs as much as growing it.
 _CHECKED_CHANGE = 0.02
 #: Smaller probabilities of membership are not remembered: they weigh nothing, and there is one for every tenant.
@@ -39,6 +42,7 @@ class Memory(Struct):
     campaigns: list[Campaign] = field(default_factory=list)
     tried: Tried = field(default_factory=Tried)
     listed_ms: list[int] = field(default_factory=list)
+    looked_ms: int = 0
 
 
 class CampaignStage:
@@ -76,7 +80,19 @@ class CampaignStage:
         return [best]
 
     def tick(self, now_ms: int) -> list[Verdict]:
-        """Look at everything signalled up to ``now_ms``; verdicts that are new or have changed, by tenant."""
+        """Look at everything signalled up to ``now_ms``, unless few signals wait; verdicts that are new or have changed.
+
+        Verdicts come by tenant.
+        """
+        due = sum(signal.pane_end_ms <= now_ms for signal in self.waiting)
+        can_wait = due < max(_FEW_SIGNALS, _FEW_SHARE * len(self.profiles)) and not any(map(may_act, self.memory.campaigns))
+        if can_wait and now_ms - self.memory.looked_ms < _LONGEST_WAIT_MS:
+            return []
+        return self.look(now_ms)
+
+    def look(self, now_ms: int) -> list[Verdict]:
+        """Look at everything signalled up to ``now_ms``, as at the end of a stream."""
+        self.memory.looked_ms = now_ms
         self._take_in(now_ms)
         last_ms = self.profiles.last_ms[: len(self.profiles)]
         active = last_ms >= now_ms - ACTIVE_MS

@@ -45,7 +45,7 @@ def after_a_minute() -> Detector:
 
 
 def obeyed(detector: Detector, told: Verdict) -> list[Decision]:
-    return decisions(detector.obey(told, told.at_ms))
+    return decisions(detector.obey(told))
 
 
 @pytest.mark.parametrize(

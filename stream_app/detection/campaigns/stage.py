@@ -80,18 +80,16 @@ class CampaignStage:
         return [best]
 
     def tick(self, now_ms: int) -> list[Verdict]:
-        """Look at everything signalled up to ``now_ms``, unless few signals wait; verdicts that are new or have changed.
-
-        Verdicts come by tenant.
-        """
+        """What ``look`` brings, unless so few signals wait that it can be put off."""
         due = sum(signal.pane_end_ms <= now_ms for signal in self.waiting)
-        can_wait = due < max(_FEW_SIGNALS, _FEW_SHARE * len(self.profiles)) and not any(map(may_act, self.memory.campaigns))
+        are_few = due < max(_FEW_SIGNALS, _FEW_SHARE * len(self.profiles))
+        can_wait = are_few and not any(map(may_act, self.memory.campaigns))
         if can_wait and now_ms - self.memory.looked_ms < _LONGEST_WAIT_MS:
             return []
         return self.look(now_ms)
 
     def look(self, now_ms: int) -> list[Verdict]:
-        """Look at everything signalled up to ``now_ms``, as at the end of a stream."""
+        """Verdicts on everything signalled up to ``now_ms``, new or changed, by tenant."""
         self.memory.looked_ms = now_ms
         self._take_in(now_ms)
         last_ms = self.profiles.last_ms[: len(self.profiles)]

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from stream_app.detection.decisions import split_key
 from stream_app.simulate.population import plan_population
 from tests.brokers import ROOT
 
@@ -34,7 +35,7 @@ def check_story(result: dict[str, Any]) -> None:
     assert result["events"] >= 50_000
     assert result["dead_letters"] == 0
     acted_on = {each["subject"] for each in result["subjects"] if each["action"] != "observe"}
-    assert acted_on == {result["noisy"]["subject"]}
+    assert {f"tenant:{split_key(subject)[1][0]}" for subject in acted_on} == {result["noisy"]["subject"]}
     assert result["latency_p99_s"] <= 2
     assert result["noisy"]["denied_after_s"] <= 3
     assert result["limiter"]["denied"] > 100

@@ -1,11 +1,18 @@
 """A decision told in words: what was seen, what is usual, what follows and where the evidence lies."""
 
-from datetime import datetime
-from typing import NamedTuple
+import re
+from collections.abc import Sequence
+from math import log
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
-from stream_app.detection.decisions import Action, Decision, Evidence, Limit, Reason, split_key
+from stream_app.detection.decisions import Action, Decision, Reason, decision_id, split_key
+from stream_app.detection.features import CODES, FEATURES, Feature
+from stream_app.detection.operators import OperatorRecord
+from stream_app.detection.policy import Policy
+from stream_app.detection.rules import Circumstances
+from stream_app.particulars import Point, circumstances, consequence, evidence_points, life, origin
+from stream_app.quantities import RAREST, clock, duration, number, printable, rarity
 
 #: Features by code without window; other codes are told by their unit.
 _WORDS = {
@@ -33,29 +40,28 @@ _WORDS = {
     "jailbreak_percent": "% of the jailbreak score above noise",
     "cot_elicitation_percent": "% of the score for eliciting reasoning above noise",
 }
-_CONSEQUENCES = {
-    Action.ALLOW: "nothing is denied",
-    Action.OBSERVE: "nothing is denied; a person should look",
-    Action.CHALLENGE: "the subject must prove itself before it is served",
-    Action.BLOCK: "every request is denied",
-}
-_UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-#: Below this score a rarity in words would sound more certain than it is.
-_TELLING_SCORE = 0.9
-#: Scores are rounded to nine decimals in a decision; beyond that nothing can be told apart.
-_RAREST = 1_000_000_000
+_LEVEL = re.compile(r"\b(\w+) ≤ (\d+(?:\.\d+)?)")
 
 
-class Point(NamedTuple):
-    """One labelled sentence of a story."""
+class Background(Struct, frozen=True):
+    """What is known around a decision, as far as it is.
 
-    label: str
-    text: str
+    ``policy`` is the one it was made by, ``word`` the operator record that it follows; ``before`` and ``after`` are the
+    subject's decisions next to it.
+    """
+
+    policy: Policy | None = None
+    word: OperatorRecord | None = None
+    before: Decision | None = None
+    after: Decision | None = None
 
 
-def tell(decision: Decision) -> str:
+_UNKNOWN = Background()
+
+
+def tell(decision: Decision, background: Background = _UNKNOWN) -> str:
     """The whole story as lines for a terminal: headline first, then one labelled line per point."""
-    told = points(decision)
+    told = points(decision, background)
     width = max(len(point.label) for point in told)
     return "\n".join([headline(decision), "", *(f"{point.label:<{width}}  {point.text}" for point in told)])
 
@@ -67,85 +73,85 @@ def headline(decision: Decision) -> str:
     return f"{subject_name(decision)}: {action}{because}"
 
 
-def points(decision: Decision) -> list[Point]:
+def points(decision: Decision, background: Background = _UNKNOWN) -> list[Point]:
     """Every part of the story that the decision has something to say on, most important first."""
-    told = [Point("Decision", _action(decision))]
-    for place, reason in enumerate(decision.reasons):
-        told.append(Point("Also" if place else "Main reason", _because(reason)))
-    if not decision.reasons:
-        told.append(Point("Reason", _reason_without_scores(decision)))
+    told = [Point("Decision", consequence(decision)), *_reasons(decision, background)]
     if decision.counterfactual:
-        told.append(Point("Otherwise", f"it {_printable(decision.counterfactual)}"))
-    told += [Point("Lasts", _life(decision)), Point("Decided by", _origin(decision))]
+        told.append(Point("Otherwise", otherwise(decision.counterfactual)))
+    told += circumstances(decision)
+    told.append(Point("Lasts", life(decision)))
+    told += _neighbours(decision, background)
+    told.append(Point("Decided by", origin(decision)))
+    if decision.origin == "detector" and background.policy:
+        told += _policy_lines(decision, background.policy)
     if decision.evidence is not UNSET:
-        told += _evidence(decision.evidence)
+        told += evidence_points(decision.evidence)
     for label, text in (
         ("Campaign", decision.campaign_id),
         ("Replaces", decision.supersedes),
         ("Runbook", decision.runbook_url),
     ):
         if text:
-            told.append(Point(label, _printable(text)))
-    told.append(Point("Id", f"{_printable(decision.decision_id)}, revision {decision.revision}"))
+            told.append(Point(label, printable(text)))
+    told.append(Point("Id", f"{printable(decision.decision_id)}, revision {decision.revision}"))
     return told
+
+
+def follows(decision: Decision, record: OperatorRecord) -> bool:
+    """Whether an operator's decision is the one that a record asks for."""
+    at_ms = round(record.at.timestamp() * 1000)
+    return decision.decision_id == decision_id(decision.key, record.id, decision.action, at_ms)
+
+
+def shares(reasons: Sequence[Reason]) -> list[float]:
+    """How much each reason carried: its share, 0..1, of all surprise (minus the logarithm of its tail probability)."""
+    surprises = [-log(max(1.0 - reason.score, 1.0 / RAREST)) for reason in reasons]
+    return [surprise / (sum(surprises) or 1.0) for surprise in surprises]
+
+
+def otherwise(counterfactual: str) -> str:
+    """The levels at which the decision would not have been made, in words where the features are known."""
+    levels = _LEVEL.findall(counterfactual)
+    if not levels or any(code not in CODES for code, _ in levels):
+        return f"it {printable(counterfactual)}"
+    told = " and ".join(f"at most {_measured(code, float(value))}{_in_window(code)}" for code, value in levels)
+    return f"with {told} this would not have been decided"
+
+
+def track_title(feature: Feature) -> str:
+    """A plot's title, such as ``Requests in 60 s``."""
+    words = _WORDS.get(feature.code.rpartition("_")[0], f"{feature.unit} ({feature.code})")
+    name = f"{words[2:]}, percent" if words[0] == "%" else words
+    window = f"in {duration(feature.window_s)}"
+    busiest = ", the busiest of each minute" if feature.window_s < 60 else ""
+    return f"{name[0].upper()}{name[1:]} {window}{busiest}"
 
 
 def subject_name(decision: Decision) -> str:
     """Scope and decoded subject, with nothing in it that a terminal would obey."""
     scope, parts = split_key(decision.key)
-    return _printable(f"{scope} {'/'.join(parts)}")
-
-
-def _because(reason: Reason) -> str:
-    if reason.unit == "nats":
-        return f"{seen(reason)}; member with probability {reason.score:.4f}"
-    return f"{seen(reason)}; {rarity(reason.score)}"
+    if scope == "account" and len(parts) == 2:
+        return printable(f"account {parts[1]} of tenant {parts[0]}")
+    return printable(f"{scope} {'/'.join(parts)}")
 
 
 def seen(reason: Reason) -> str:
     """What was seen and what is usual, such as ``612 requests in 60 s, 17 times the usual 35``."""
     if reason.unit == "nats":
         return (
-            f"{number(reason.observed)} nats of evidence by shared {_printable(reason.code.removeprefix('campaign_'))}"
+            f"{number(reason.observed)} nats of evidence by shared {printable(reason.code.removeprefix('campaign_'))}"
         )
-    words = _WORDS.get(reason.code.rpartition("_")[0])
-    measured = words or f"{_printable(reason.unit)} ({_printable(reason.code)})"
-    text = f"{number(reason.observed)} {measured}" if measured[0] != "%" else f"{number(reason.observed)}{measured}"
     window = f" in {duration(reason.window_s)}" if reason.window_s else ""
-    return f"{text}{window}, {_compared(reason)}"
+    return f"{_measured(reason.code, reason.observed, reason.unit)}{window}, {_compared(reason)}"
 
 
-def rarity(score: float) -> str:
-    """A score in words: how few ordinary windows of the subject get that far."""
-    if score < _TELLING_SCORE:
-        return f"score {score:.2f}"
-    windows = min(1 / (1 - score), _RAREST) if score < 1 else _RAREST
-    if windows >= _RAREST:
-        return "fewer than one ordinary window in a billion gets that far"
-    return f"one ordinary window in {float(f'{windows:.2g}'):,.0f} gets that far"
+def _measured(code: str, value: float, unit: str = "") -> str:
+    words = _WORDS.get(code.rpartition("_")[0]) or f"{printable(unit)} ({printable(code)})"
+    return f"{number(value)}{'' if words[0] == '%' else ' '}{words}"
 
 
-def number(value: float) -> str:
-    """A measured value: whole from 100 on, else to one decimal if that is not zero."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}".removesuffix(".0")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two largest units: ``15 min``, ``1 h 30 min``; up to two minutes in seconds alone."""
-    left = round(seconds)
-    if left <= 120:
-        return f"{left} s"
-    parts = []
-    for size, unit in _UNITS_S:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
-
-
-def clock(time: str) -> str:
-    """RFC 3339 in UTC as ``2025-06-02 14:58:10 UTC``."""
-    return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _in_window(code: str) -> str:
+    return f" in {duration(FEATURES[CODES.index(code)].window_s)}"
 
 
 def _compared(reason: Reason) -> str:
@@ -162,51 +168,65 @@ def _compared(reason: Reason) -> str:
     )
 
 
-def _action(decision: Decision) -> str:
-    if decision.action is Action.THROTTLE:
-        follows = _limits(decision.limit) if decision.limit is not UNSET else "the provider's throttle applies"
-    else:
-        follows = _CONSEQUENCES[decision.action]
-    return f"{decision.action}{' (simulated, so nothing was enforced)' if decision.simulated else ''}: {follows}"
-
-
-def _limits(limit: Limit) -> str:
-    rates = [
-        f"{rate:,} {what}"
-        for rate, what in ((limit.requests_per_minute, "requests"), (limit.tokens_per_minute, "tokens"))
-        if rate is not UNSET
-    ]
-    return f"at most {' and '.join(rates)} a minute" if rates else "no rate is limited"
-
-
-def _reason_without_scores(decision: Decision) -> str:
-    if decision.origin == "detector" and decision.action is Action.ALLOW:
-        return "back within the usual range for the whole cool-down"
-    return f"the word of the {_printable(decision.origin)}, not a score"
-
-
-def _life(decision: Decision) -> str:
-    issued, expires = datetime.fromisoformat(decision.issued_at), datetime.fromisoformat(decision.expires_at)
-    life_s = (expires - issued).total_seconds()
-    return f"{duration(life_s)}, from {clock(decision.issued_at)} to {clock(decision.expires_at)}"
-
-
-def _origin(decision: Decision) -> str:
-    model = f" ({decision.model.name} {decision.model.version})" if decision.model is not UNSET else ""
-    policy = f"policy {decision.policy.version}, rung {decision.policy.rung}"
-    return _printable(f"{decision.origin}{model}; {policy}")
-
-
-def _evidence(evidence: Evidence) -> list[Point]:
-    span = f"{clock(evidence.first_time)} to {clock(evidence.last_time)}"
-    told = [Point("Evidence", f"{evidence.events:,} events, {span}")]
-    for source in evidence.sources:
-        place = f"topic {source.topic}, partition {source.partition}"
-        told.append(Point("Found in", _printable(f"{place}, offsets {source.first_offset} to {source.last_offset}")))
-    if evidence.sample_event_ids:
-        told.append(Point("Examples", _printable(", ".join(evidence.sample_event_ids))))
+def _reasons(decision: Decision, background: Background) -> list[Point]:
+    if not decision.reasons:
+        return [Point("Reason", _reason_without_scores(decision, background))]
+    carried = shares(decision.reasons)
+    told = []
+    for place, (reason, share) in enumerate(zip(decision.reasons, carried, strict=True)):
+        told.append(Point("Also" if place else "Main reason", _told(reason, share)))
     return told
 
 
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+def _told(reason: Reason, share: float) -> str:
+    if reason.unit == "nats":
+        return f"{seen(reason)}; member with probability {reason.score:.4f}"
+    weight = f"; {share:.0%} of the score" if share < 1 else ""
+    return f"{seen(reason)}; {rarity(reason.score)}{weight}"
+
+
+def _reason_without_scores(decision: Decision, background: Background) -> str:
+    if decision.origin == "detector" and decision.action is Action.ALLOW:
+        return "back within the usual range for the whole cool-down"
+    if (word := background.word) is not None:
+        return printable(f"{word.type} by {word.by}: {word.reason}")
+    return f"the word of the {printable(decision.origin)}, not a score"
+
+
+def _neighbours(decision: Decision, background: Background) -> list[Point]:
+    told = []
+    if (before := background.before) is not None:
+        label = (
+            "Ends" if decision.action is Action.ALLOW else "Renews" if before.action is decision.action else "Before"
+        )
+        told.append(Point(label, _moment(before)))
+    if (after := background.after) is not None:
+        told.append(Point("After", _moment(after)))
+    return told
+
+
+def _moment(decision: Decision) -> str:
+    because = f": {seen(decision.reasons[0])}" if decision.reasons else ""
+    by = "" if decision.origin == "detector" else f" by the {printable(decision.origin)}"
+    return f"{decision.action}{by} at {clock(decision.issued_at)}{because} ({printable(decision.decision_id)})"
+
+
+def _policy_lines(decision: Decision, policy: Policy) -> list[Point]:
+    """The lines of the policy that spoke; nothing when they are another version's."""
+    if policy.version != decision.policy.version:
+        return []
+    policy = policy.under(Circumstances(decision.tenant_id, is_watched=decision.listed is not UNSET))
+    told = []
+    for rung, rule in policy.ladder:
+        if rung == decision.policy.rung:
+            line = f"rung {rung}: entered from a score of {rule.enter:g} on, left below {rule.leave:g}"
+            told.append(Point("Rule", f"{line}, for {duration(rule.ttl_s)} at first{_because(rule.reason)}"))
+    for reason in decision.reasons:
+        if feature := policy.features.get(reason.code):
+            line = f"{reason.code}: counts above {number(feature.floor)}, up to {feature.up_to}"
+            told.append(Point("Rule", f"{line}{_because(feature.reason)}"))
+    return told
+
+
+def _because(reason: str | None) -> str:
+    return f" ({printable(reason)})" if reason else ""

@@ -1,4 +1,4 @@
-"""Every decision ever made, read from the decision log topic or from a replay's ``decisions.jsonl``."""
+"""Every decision ever made, from the decision log topic or a replay's ``decisions.jsonl``, and operators' words."""
 
 import socket
 import time
@@ -12,6 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_app.detection.decisions import Decision
+from stream_app.detection.operators import OperatorWord, parse_operator
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 
@@ -53,6 +54,14 @@ def read_topic(settings: Settings) -> Iterator[Decision | Unreadable]:
     for record in read_records(settings, TopicName.DECISION_LOG):
         if record.value is not None:
             yield _decode(record.value, record.place)
+
+
+def read_instructions(settings: Settings) -> Iterator[OperatorWord]:
+    """The operator records that can be followed, in order; raises ``DecisionLogError`` as ``read_topic`` does."""
+    for record in read_records(settings, TopicName.OPERATOR):
+        instruction = parse_operator(record.value)
+        if isinstance(instruction, OperatorWord):
+            yield instruction
 
 
 def read_records(settings: Settings, name: TopicName) -> Iterator[LogRecord]:

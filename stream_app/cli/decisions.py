@@ -1,21 +1,22 @@
 """``stillwatch decisions``: what has been decided, and why."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import click
 from msgspec import json
 from rich.console import Console
 
 from stream_app.adapters.decision_log import DecisionLogError, Unreadable, read_file, read_topic
+from stream_app.cli.explanations import SUFFIXES, draw, refuse, rules_of
 from stream_app.detection.decisions import Action, Decision, split_key
+from stream_app.quantities import clock
 from stream_app.settings import SettingsError, load_settings
-from stream_app.stories import clock, headline, tell
+from stream_app.stories import Background, headline, tell
 
 DEFAULT_LIMIT = 50
 #: Decisions read between two updates of the status line.
@@ -81,15 +82,53 @@ def list_decisions(
 @click.argument("decision_id", metavar="ID")
 @_from_option
 @click.option("--json", "as_json", is_flag=True, help="Write the decision as one JSON object.")
-def explain(decision_id: str, file: Path | None, as_json: bool) -> None:
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the series behind it, with the usual range and the moment, as .png or .svg.",
+)
+@click.option(
+    "--events",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Events to draw from instead of the topic's, as replay takes them.",
+)
+def explain(*, decision_id: str, file: Path | None, as_json: bool, plot: Path | None, events: tuple[Path, ...]) -> None:
     """Tell what was seen, what is usual, what follows and where the evidence lies."""
+    if plot is not None and plot.suffix.lower() not in SUFFIXES:
+        refuse(f"{plot}: a plot is written to a file that ends in {' or '.join(SUFFIXES)}")
+    if plot is not None and file is not None and not events:
+        refuse("--plot with --from needs the replayed events: --events FILE")
     found = next((decision for decision in _readable(file) if decision.decision_id == decision_id), None)
     if found is None:
         raise click.ClickException(f"no decision {decision_id!r} in {file or 'the decision log'}")
-    click.echo(json.encode(found) if as_json else tell(found))
+    of_subject = _of_subject(found, file)
+    rules = rules_of(found, is_live=file is None)
+    if as_json:
+        click.echo(json.encode(found))
+    else:
+        before, after = _neighbours(found, of_subject)
+        click.echo(tell(found, Background(rules.policy, rules.word_behind(found), before, after)))
+    if plot is not None:
+        draw(found, of_subject, rules, plot, events)
+        click.echo(f"{plot}", err=True)
 
 
-def _readable(file: Path | None) -> Iterator[Decision]:
+def _of_subject(found: Decision, file: Path | None) -> list[Decision]:
+    """Every decision on the same subject, in order; a repeat after a crash is the same one."""
+    same = {one.decision_id: one for one in _readable(file, says_unreadable=False) if one.key == found.key}
+    return sorted(same.values(), key=lambda one: one.revision)
+
+
+def _neighbours(found: Decision, of_subject: list[Decision]) -> tuple[Decision | None, Decision | None]:
+    place = [one.decision_id for one in of_subject].index(found.decision_id)
+    before = of_subject[place - 1] if place else None
+    return before, of_subject[place + 1] if place + 1 < len(of_subject) else None
+
+
+def _readable(file: Path | None, *, says_unreadable: bool = True) -> Iterator[Decision]:
     """The log's decisions; those that cannot be read are named at the end, on stderr."""
     unreadable: list[Unreadable] = []
     count = 0
@@ -104,7 +143,7 @@ def _readable(file: Path | None) -> Iterator[Decision]:
                     yield one
     except DecisionLogError as error:
         raise click.ClickException(str(error)) from error
-    if unreadable:
+    if unreadable and says_unreadable:
         last = unreadable[-1]
         click.echo(f"unreadable: {len(unreadable):,} of {count:,}; last {last.place}: {last.problem}", err=True)
 
@@ -112,17 +151,12 @@ def _readable(file: Path | None) -> Iterator[Decision]:
 def _source(file: Path | None) -> Iterator[Decision | Unreadable]:
     if file is not None:
         if not file.exists():
-            _refuse(f"{file}: no such file")
+            refuse(f"{file}: no such file")
         return read_file(file)
     try:
         return read_topic(load_settings())
     except SettingsError as error:
-        _refuse(str(error))
-
-
-def _refuse(problem: str) -> NoReturn:
-    click.echo(problem, err=True)
-    sys.exit(2)
+        refuse(str(error))
 
 
 def _is_about(decision: Decision, subject: str) -> bool:

@@ -78,6 +78,8 @@ class Ignored(Struct, frozen=True):
     record: OperatorRecord | None = None
 
 
+#: What people may ask for.
+OperatorWord = SetPolicy | Override | Release | Watch
 #: What a log that every worker reads may ask for.
 Instruction = SetPolicy | Override | Release | Watch | Ignored | Verdict
 

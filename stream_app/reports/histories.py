@@ -1,8 +1,7 @@
 """What the page tells of a run: per subject what was decided, per minute how much came in."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct, field
@@ -10,9 +9,12 @@ from msgspec import Struct, field
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import DeadLetter
 from stream_app.detection.events import Time
+from stream_app.plots.panels import Moment
+from stream_app.plots.times import MINUTE_S, Mark, epoch_s, mark_of
+from stream_app.plots.tracks import Tracer, plotted_codes
 from stream_app.reports.lines import Place
+from stream_app.stories import shares
 
-MINUTE_S = 60
 #: Decisions of one subject that are kept for its timeline; a flapping subject's further ones are only counted.
 MAX_MARKS = 200
 #: Subjects told in full; the rest are counted, and complete in decisions.jsonl.
@@ -21,33 +23,36 @@ MAX_SUBJECTS = 100
 _STRAY_SHARE = 0.0005
 
 
-class Mark(Struct, frozen=True):
-    """One decision on a timeline; ``at_s`` is event time in seconds since 1970."""
-
-    at_s: float
-    action: Action
-
-
 class SubjectHistory(Struct):
     """What was decided on one subject: the worst decision whole, the first ``MAX_MARKS`` as marks, all as counts.
 
-    ``usual`` is the subject's usual requests a minute as the newest decision that knows it has it.
+    ``observed`` has, for each mark, the values that were reasons; ``carried`` sums each feature's shares of the scores.
     """
 
     worst: Decision
-    usual: float | None = None
     marks: list[Mark] = field(default_factory=list)
+    observed: list[dict[str, float]] = field(default_factory=list)
     counts: Counter[Action] = field(default_factory=Counter)
+    carried: dict[str, float] = field(default_factory=dict)
 
     def add(self, decision: Decision) -> None:
         """Take in the subject's next decision."""
         self.counts[decision.action] += 1
         if len(self.marks) < MAX_MARKS:
-            self.marks.append(Mark(epoch_s(decision.issued_at), decision.action))
-        if (usual := usual_per_minute(decision)) is not None:
-            self.usual = usual
+            self.marks.append(mark_of(decision))
+            self.observed.append({reason.code: reason.observed for reason in decision.reasons})
+        for reason, share in zip(decision.reasons, shares(decision.reasons), strict=True):
+            self.carried[reason.code] = self.carried.get(reason.code, 0.0) + share
         if severity(decision) > severity(self.worst):
             self.worst = decision
+
+    def codes(self) -> list[str]:
+        """Features to plot: those that carried most, or the requests of a minute where no score was involved."""
+        return plotted_codes(self.carried)
+
+    def moments(self, code: str) -> list[Moment]:
+        """The marks, with what was observed of a feature."""
+        return [Moment(mark, seen.get(code)) for mark, seen in zip(self.marks, self.observed, strict=True)]
 
 
 class Refusals(Struct):
@@ -86,13 +91,12 @@ class RunHistory(Struct):
 
 
 class Activity(Struct):
-    """Requests by minute since 1970, of the whole stream and of some tenants, and hashes of all accounts.
+    """Requests by minute since 1970, and hashes of all accounts.
 
     Refused requests are counted too, as far as they can be read.
     """
 
     total: Counter[int] = field(default_factory=Counter)
-    tenants: dict[str, Counter[int]] = field(default_factory=dict)
     accounts: set[int] = field(default_factory=set)
 
 
@@ -105,21 +109,28 @@ class _Stamp(Struct):
 _stamps = msgspec.json.Decoder(_Stamp | list[_Stamp])
 
 
-def count_activity(values: Iterable[bytes], tenant_ids: Collection[str]) -> Activity:
-    """Read the stream once more, for its plots: two microseconds an event, and no memory but the counts."""
-    activity = Activity(tenants={tenant_id: Counter() for tenant_id in tenant_ids})
-    total, tenants, add_account, decode = activity.total, activity.tenants, activity.accounts.add, _stamps.decode
+def count_activity(values: Iterable[bytes], tracers: Sequence[Tracer] = ()) -> Activity:
+    """Read the stream once more, for its plots: two microseconds an event, more for those that a tracer is shown."""
+    activity = Activity()
+    total, add_account, decode = activity.total, activity.accounts.add, _stamps.decode
+    watching: dict[str, list[Tracer]] = {}
+    for tracer in tracers:
+        watching.setdefault(tracer.tenant_id, []).append(tracer)
     for value in values:
         try:
             stamps = decode(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-        for stamp in stamps if isinstance(stamps, list) else (stamps,):
+        together = stamps if isinstance(stamps, list) else [stamps]
+        if not together:
+            continue
+        for tenant_id in {stamp.tenant_id for stamp in together} if len(together) > 1 else (together[0].tenant_id,):
+            for tracer in watching.get(tenant_id, ()):
+                tracer.add(value)
+        for stamp in together:
             minute = int(stamp.time.timestamp()) // MINUTE_S
             total[minute] += 1
             add_account(hash((stamp.tenant_id, stamp.account_id)))
-            if (own := tenants.get(stamp.tenant_id)) is not None:
-                own[minute] += 1
     return activity
 
 
@@ -147,14 +158,3 @@ def _bulk(total: Counter[int], minutes: Iterable[int]) -> int:
 def severity(decision: Decision) -> tuple[int, float]:
     """How bad a decision is: its rung, then its worst score."""
     return decision.action.severity, max((reason.score for reason in decision.reasons), default=0.0)
-
-
-def usual_per_minute(decision: Decision) -> float | None:
-    """The subject's usual requests a minute, if a reason tells them."""
-    usual = {reason.code: reason.expected * 60 / reason.window_s for reason in decision.reasons if reason.window_s}
-    return usual.get("requests_60s", usual.get("requests_600s"))
-
-
-def epoch_s(time: str) -> float:
-    """RFC 3339 as seconds since 1970."""
-    return datetime.fromisoformat(time).timestamp()

@@ -11,13 +11,14 @@ import orjson
 
 from stream_app.detection.campaigns.records import Campaign
 from stream_app.detection.effects import DeadLetter, EmitDecision
-from stream_app.detection.operators import JournalEntry
+from stream_app.detection.operators import JournalEntry, OperatorWord, parse_operator
 from stream_app.detection.policy import Policy
 from stream_app.replay import Replay, Summary
 from stream_app.reports.campaigns import plain_campaign
 from stream_app.reports.histories import RunHistory, count_activity
 from stream_app.reports.lines import EventFiles, Place
 from stream_app.reports.pages import Run, render
+from stream_app.reports.subjects import finish, tracers
 
 DECISIONS, CAMPAIGNS, DEAD_LETTERS = "decisions.jsonl", "campaigns.jsonl", "dead-letters.jsonl"
 SUMMARY, REPORT = "summary.json", "report.html"
@@ -50,14 +51,23 @@ def write_results(run: RunInput, out: Path, on_progress: OnProgress) -> Summary:
         partial = Path(name)
         replay = Replay(run.policy, run.partitions, run.operator_lines, journal=run.journal)
         history = _decide(replay, run.events, partial, on_progress)
-        tenants = {told.worst.tenant_id for told in history.worst_first()}
-        activity = count_activity(_counted(run.events.lines(), "reading for the plots", on_progress), tenants)
+        instructions = _instructions(run.operator_lines)
+        traced = tracers(history, run.policy, instructions)
+        lines = _counted(run.events.lines(), "reading for the plots", on_progress)
+        activity = count_activity(lines, list(traced.values()))
         summary = replay.summary
         summary.accounts = len(activity.accounts)
-        _write_rest(Run(run.events.names, run.policy, summary, history, activity), replay.campaigns, partial)
+        words = [instruction.record for instruction in instructions]
+        page = Run(run.events.names, run.policy, summary, history, activity, finish(traced), words)
+        _write_rest(page, replay.campaigns, partial)
         for result in RESULTS:
             (partial / result).replace(out / result)
     return summary
+
+
+def _instructions(lines: Iterable[bytes]) -> list[OperatorWord]:
+    parsed = (parse_operator(line) for line in lines)
+    return [instruction for instruction in parsed if isinstance(instruction, OperatorWord)]
 
 
 def _decide(replay: Replay, events: EventFiles, folder: Path, on_progress: OnProgress) -> RunHistory:

@@ -18,18 +18,17 @@ from stream_app.detection.decisions import Action, Decision, PolicyRef, Reason, 
 from stream_app.detection.events import MAX_MESSAGE_BYTES
 from stream_app.detection.policy import Policy
 from stream_app.replay import Replay
-from stream_app.reports.charts import MAX_BINS, around, bins_of, timeline
 from stream_app.reports.histories import (
     MAX_MARKS,
     MAX_SUBJECTS,
     Activity,
-    Mark,
     RunHistory,
     count_activity,
     plotted_minutes,
 )
 from stream_app.reports.lines import EventFiles, Place, UnreadableError
 from stream_app.reports.results import RESULTS, RunInput, write_results
+from stream_app.reports.subjects import MAX_PLOTTED
 from tests.unit.streams import BEGIN_MS, POLICY, decisions, event, in_order, policy, steady, time_of
 
 BEGIN_MIN = BEGIN_MS // 60_000
@@ -175,9 +174,8 @@ def test_activity_counts_minutes_of_event_time_and_distinct_accounts() -> None:
         b"not json",
         b"{}",
     ]
-    activity = count_activity(lines, ["acme"])
+    activity = count_activity(lines)
     assert activity.total == {BEGIN_MIN: 1, BEGIN_MIN + 1: 3}
-    assert activity.tenants == {"acme": {BEGIN_MIN: 1, BEGIN_MIN + 1: 2}}
     assert len(activity.accounts) == 3
 
 
@@ -187,34 +185,6 @@ def test_plots_span_all_minutes_unless_a_stray_clock_would_flatten_them() -> Non
     assert plotted_minutes(Activity(total=busy + Counter({0: 1, 99_999: 2}))) == range(1000, 1100)
     assert plotted_minutes(Activity(total=busy + Counter({1110: 1}))) == range(1000, 1111)
     assert plotted_minutes(Activity()) == range(0)
-
-
-@pytest.mark.parametrize("length", [1, 59, 180, 181, 4_000, 600_000])
-@pytest.mark.parametrize("start", [0, 29_000_001])
-def test_slices_cover_all_minutes_and_lose_no_count(start: int, length: int) -> None:
-    minutes = range(start, start + length)
-    bins = bins_of(minutes)
-    assert bins.count <= MAX_BINS + 1
-    assert bins.start_min <= start < start + length <= bins.end_min
-    counts = dict.fromkeys((start, start + length // 2, start + length - 1), 5)
-    assert sum(bins.gather(counts, int.__add__)) == 5 * len(counts)
-    assert max(bins.gather(counts, max)) == 5
-
-
-def test_a_timeline_shows_the_time_around_the_decisions() -> None:
-    minutes = range(1000, 3000)
-    assert around([Mark(2000 * 60, Action.BLOCK), Mark(2010 * 60, Action.ALLOW)], minutes) == range(1940, 2040)
-    assert around([Mark(1001 * 60, Action.BLOCK)], minutes) == range(1000, 1031)
-    assert around([Mark(5000 * 60, Action.BLOCK)], minutes) == minutes
-
-
-def test_a_timeline_stays_within_its_frame_and_shows_usual_limit_and_decisions() -> None:
-    drawn = timeline({1000: 400, 1001: 20}, [Mark(1000 * 60, Action.BLOCK)], range(1000, 1010), usual=20.0, limit=100)
-    heights = [float(y) for y in re.findall(r"(?:V|M[\d.]+ )([\d.]+)", drawn)]
-    assert heights
-    assert all(0 <= y <= 100 for y in heights)
-    for told in ("at most 400 requests a minute", "usual&nbsp;20", "limit&nbsp;100", "16:40:00 block"):
-        assert told in drawn
 
 
 def test_subjects_are_ranked_by_their_strictest_decision_then_score() -> None:
@@ -243,13 +213,15 @@ def test_a_flapping_subject_and_many_subjects_are_counted_but_not_kept() -> None
     assert len(history.worst_first()) == MAX_SUBJECTS
 
 
-def test_usual_requests_a_minute_come_from_the_newest_decision_that_tells_them() -> None:
+def test_plotted_are_the_features_that_carried_most_and_requests_where_none_did() -> None:
     history = RunHistory()
-    tokens = [Reason("output_tokens_60s", 90.0, 30.0, "tokens", 60, 0.99)]
-    long = [Reason("requests_600s", 900.0, 300.0, "requests", 600, 0.99)]
-    for at_s, reasons in enumerate((tokens, long, tokens)):
-        history.add_decision(replace(decision(at_s=at_s), reasons=reasons))
-    assert history.subjects["tenant:acme"].usual == 30.0
+    tokens = Reason("output_tokens_60s", 90.0, 30.0, "tokens", 60, 0.9999)
+    long = Reason("requests_600s", 900.0, 300.0, "requests", 600, 0.99)
+    unknown = Reason("from_a_newer_version", 1.0, 0.0, "things", 60, 0.9999)
+    history.add_decision(replace(decision(), reasons=[long, tokens, unknown]))
+    history.add_decision(replace(decision("held"), reasons=[], origin="operator"))
+    assert history.subjects["tenant:acme"].codes() == ["output_tokens_60s", "requests_600s"]
+    assert history.subjects["tenant:held"].codes() == ["requests_60s"]
 
 
 def test_the_folder_holds_what_the_core_decided(tmp_path: Path) -> None:
@@ -313,12 +285,52 @@ def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.html").read_text()
     tags = tags_of(page)
     assert tags.seen["svg"] >= 3  # traffic, decisions, one subject
+    assert tags.seen["article"] == 1
     assert set(tags.loads) == {"href=https://wiki.example/x"}
     assert not {"script", "img", "link", "iframe"} & tags.seen.keys()
     assert "url(" not in page
     assert "@import" not in page
     for told in ("1 of 2 tenants would have been throttled", "tenant acme", "not_json", "events.jsonl, line", "test-1"):
         assert told in page
+
+
+def test_a_subjects_series_shows_what_was_usual_where_the_rungs_begin_and_the_moments(tmp_path: Path) -> None:
+    replay_to(tmp_path / "out", [write_lines(tmp_path / "events.jsonl", *a_runaway())])
+    page = (tmp_path / "out" / "report.html").read_text()
+    (card,) = re.findall(r"<article>.*?</article>", page, re.DOTALL)
+    lines = (tmp_path / "out" / "decisions.jsonl").read_bytes().splitlines()
+    made = [msgspec.json.decode(line, type=Decision) for line in lines]
+    for told in ("Requests in 10 s", "usual ", "observe above 30", "throttle above ", 'class="area band"'):
+        assert told in card
+    for one in made:
+        assert f"{one.issued_at[11:19]} {one.action}" in card
+    assert "nan" not in card.lower().replace("tenant", "")
+
+
+def test_only_the_worst_subjects_are_plotted_and_the_page_stays_small(tmp_path: Path) -> None:
+    names = [f"loop-{number:02}" for number in range(MAX_PLOTTED + 3)]
+    streams = [steady(0, 600, 6, name) + steady(600, 610, 600, name, "loop") for name in names]
+    replay_to(tmp_path / "out", [write_lines(tmp_path / "events.jsonl", *in_order(*streams))])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<article>") == MAX_PLOTTED
+    assert all(f"tenant {name}" in page for name in names)
+    assert len(page) < 2_000_000
+    tags_of(page)
+
+
+def test_an_account_that_an_operator_holds_is_shown_as_a_part_of_its_tenant(tmp_path: Path) -> None:
+    own = steady(0, 600, 12, account_id="u/1")
+    path = write_lines(tmp_path / "events.jsonl", *in_order(own, steady(0, 600, 90, name="others", account_id="u2")))
+    word = {"id": "op-1", "type": "override", "subject": "account:acme/u%2F1", "reason": "test", "by": "ann"}
+    held = orjson.dumps(word | {"at": time_of(300), "expires_at": time_of(900), "body": {"action": "block"}})
+    replay_to(tmp_path / "out", [path], operator=[held])
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "1 of 1 tenant, or accounts in them, would have been throttled" in page
+    (card,) = re.findall(r"<article>.*?</article>", page, re.DOTALL)
+    assert "account u/1 of tenant acme" in card
+    assert "Override by ann: test." in card
+    assert "this account alone" in card
+    assert "00:05:00 block" in card
 
 
 def test_nothing_of_the_input_becomes_markup(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""What a decision says beside its reasons: what follows, how long, by whom, and on which evidence."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from stream_app.detection.decisions import Action, Decision, Evidence, Limit
+from stream_app.quantities import clock, duration, printable
+
+_CONSEQUENCES = {
+    Action.ALLOW: "nothing is denied",
+    Action.OBSERVE: "nothing is denied; a person should look",
+    Action.CHALLENGE: "the subject must prove itself before it is served",
+    Action.BLOCK: "every request is denied",
+}
+
+
+class Point(NamedTuple):
+    """One labelled sentence of a story."""
+
+    label: str
+    text: str
+
+
+def consequence(decision: Decision) -> str:
+    """What a decision means for its subject's requests."""
+    if decision.action is Action.THROTTLE:
+        follows = _limits(decision.limit) if decision.limit is not UNSET else "the provider's throttle applies"
+    else:
+        follows = _CONSEQUENCES[decision.action]
+    return f"{decision.action}{' (simulated, so nothing was enforced)' if decision.simulated else ''}: {follows}"
+
+
+def _limits(limit: Limit) -> str:
+    rates = [
+        f"{rate:,} {what}"
+        for rate, what in ((limit.requests_per_minute, "requests"), (limit.tokens_per_minute, "tokens"))
+        if rate is not UNSET
+    ]
+    return f"at most {' and '.join(rates)} a minute" if rates else "no rate is limited"
+
+
+def life(decision: Decision) -> str:
+    """How long it holds."""
+    issued, expires = datetime.fromisoformat(decision.issued_at), datetime.fromisoformat(decision.expires_at)
+    life_s = (expires - issued).total_seconds()
+    return f"{duration(life_s)}, from {clock(decision.issued_at)} to {clock(decision.expires_at)}"
+
+
+def origin(decision: Decision) -> str:
+    """Who decided, and by which rules."""
+    model = f" ({decision.model.name} {decision.model.version})" if decision.model is not UNSET else ""
+    policy = f"policy {decision.policy.version}, rung {decision.policy.rung}"
+    return printable(f"{decision.origin}{model}; {policy}")
+
+
+def evidence_points(evidence: Evidence) -> list[Point]:
+    """What it rests on, and where that lies."""
+    span = f"{clock(evidence.first_time)} to {clock(evidence.last_time)}"
+    told = [Point("Evidence", f"{evidence.events:,} events, {span}")]
+    for source in evidence.sources:
+        place = f"topic {source.topic}, partition {source.partition}"
+        told.append(Point("Found in", printable(f"{place}, offsets {source.first_offset} to {source.last_offset}")))
+    if evidence.sample_event_ids:
+        told.append(Point("Examples", printable(", ".join(evidence.sample_event_ids))))
+    return told
+
+
+def circumstances(decision: Decision) -> list[Point]:
+    """What made the decision another than the scores alone would: a list, or the harm budget."""
+    told = []
+    if (entry := decision.listed) is not UNSET:
+        told.append(Point("Listed", printable(f"{entry.list}: {entry.reason}, until {clock(entry.until)}")))
+    if (budget := decision.harm_budget) is not UNSET:
+        used = f"{budget.used:,} of {budget.allowed:,} denials allowed in an hour are used"
+        kept = "" if budget.withheld is UNSET else f"; {printable(budget.withheld)} was kept back"
+        told.append(Point("Harm budget", f"{used}{kept}"))
+    return told

@@ -39,6 +39,7 @@ _WORDS = {
     "repeated_prompts_percent": "% prompts that are nearly the same",
     "jailbreak_percent": "% of the jailbreak score above noise",
     "cot_elicitation_percent": "% of the score for eliciting reasoning above noise",
+    "growth_percent": "% of the requests of a week before",
 }
 _LEVEL = re.compile(r"\b(\w+) ≤ (\d+(?:\.\d+)?)")
 

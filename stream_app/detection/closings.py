@@ -5,6 +5,7 @@ from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import FEATURES
+from stream_app.detection.growths import Growth
 from stream_app.detection.judgement import Scored, closed_values, learn, score_values, step_reached
 from stream_app.detection.ladder import reachable
 from stream_app.detection.lists import muted_until_ms, policy_for
@@ -14,20 +15,21 @@ from stream_app.detection.policy import Policy
 from stream_app.detection.rules import denies
 from stream_app.detection.rulings import judge
 from stream_app.detection.services import Services
-from stream_app.detection.state import TenantState
+from stream_app.detection.state import PartitionState, TenantState
 from stream_app.detection.windows import MINUTE_MS, PANES
 
 
 def close_minutes(  # noqa: PLR0917
-    tenant: Tenant, policy: Policy, services: Services, closable: int, place: tuple[str, int], cause_ms: int
+    tenant: Tenant, policy: Policy, around: PartitionState, closable: int, place: tuple[str, int], cause_ms: int
 ) -> list[Effect]:
     """Close a tenant's minutes up to ``closable``, in order, skipping those in which nothing is due.
 
-    ``place`` is topic and partition; ``cause_ms`` the Kafka timestamp that latency is measured from.
+    ``around`` is what the tenant is compared with, ``place`` topic and partition; ``cause_ms`` the Kafka timestamp
+    that latency is measured from.
     """
     effects: list[Effect] = []
     while tenant.due <= closable:
-        decisions, forgotten = _close_minute(tenant.tenant_id, tenant.state, policy, services, tenant.due, place)
+        decisions, forgotten = _close_minute(tenant.tenant_id, tenant.state, policy, around, tenant.due, place)
         effects += [EmitDecision(decision, cause_ms) for decision in decisions]
         effects += [ForgetDecision(key) for key in forgotten]
         tenant.due = tenant.next_due()
@@ -39,20 +41,25 @@ def close_minutes(  # noqa: PLR0917
 
 
 def _close_minute(  # noqa: PLR0917
-    tenant_id: str, state: TenantState, policy: Policy, services: Services, minute: int, place: tuple[str, int]
+    tenant_id: str, state: TenantState, policy: Policy, around: PartitionState, minute: int, place: tuple[str, int]
 ) -> tuple[list[Decision], list[str]]:
     windows = state.windows
-    windows.close_minute(minute)
+    closed = windows.close_minute(minute)
+    if closed is not None:
+        state.growth = state.growth or Growth()
+        state.growth.learn_one(minute, closed.requests, around.population)
     end_ms = (minute + 1) * MINUTE_MS
     apart = set_apart(state, policy, tenant_id, end_ms)
-    served, asked = closed_values(state, minute, services, without(apart))
+    served, asked = closed_values(state, minute, around.services, without(apart))
     cause = Cause(*place, state.last_offset, end_ms, minute * PANES + PANES - 1)
     subject = Subject(tenant_id)
     rules = policy_for(state, policy, subject, end_ms)
     standing = state.standing
     is_up = standing is not None and standing.is_up
     scored = score_values(state, rules, asked if is_up else served)
-    found = [_judge_account(Subject(tenant_id, name), state, policy, services, cause) for name in list(state.accounts)]
+    found = [
+        _judge_account(Subject(tenant_id, name), state, policy, around.services, cause) for name in list(state.accounts)
+    ]
     if standing is None or not denies(standing.rung):
         learn(state, rules, minute, served)
     state.pending = []

@@ -13,6 +13,7 @@ from stream_app.detection.decode import Rejected, decode_record, owner_of
 from stream_app.detection.effects import SAMPLED, DeadLetter, Effect, EmitDecision, Tally
 from stream_app.detection.events import Event, is_served
 from stream_app.detection.explanations import Cause
+from stream_app.detection.growths import gathered_until, sealable_day
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.looks import look
 from stream_app.detection.operators import Instruction, Override, Release, SetPolicy, Watch
@@ -29,8 +30,7 @@ from stream_app.detection.windows import LONG_MINUTES, MINUTE_MS, PANE_MS
 #: Closings done per record beside the record's own tenant: more than a record can ever cause (a minute and a block), so
 #: that the backlog shrinks while the loop is never held up for long.
 _CLOSINGS_PER_RECORD = 4
-#: Minutes that a right clock may be in beyond the last one that can be closed.
-_OPEN_MINUTES = 3
+_OPEN_MINUTES = 3  # a right clock may be so far beyond the last minute that can be closed
 _SWEPT_PER_CLOSING = 64  # a look at a sleeping tenant costs a hundredth of a closing
 
 
@@ -47,9 +47,7 @@ class Detector:
     def __init__(
         self, topic: str, partition: int, partitions: int, policy: Policy, encoded: MutableMapping[str, bytes]
     ) -> None:
-        self._partition = partition
-        self._place = (topic, partition)
-        self._partitions = partitions
+        self._place, self._partition, self._partitions = (topic, partition), partition, partitions
         self._policy = policy
         self.has_campaigns = False
         own = encoded.get(PARTITION_KEY)
@@ -78,12 +76,12 @@ class Detector:
         for record in records:
             self._apply(record)
             if self._tenants.schedule.earliest <= self._closable:
-                self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms)
+                self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms, self._closable)
         return self._take_effects()
 
     def advance(self, now_ms: int, most: int = 1 << 62) -> list[Effect]:
-        """Close up to ``most`` tenants that the watermark has passed, drop idle ones; ``now_ms`` only dates causes."""
-        self._close_due(most, now_ms)
+        """Close up to ``most`` due tenants and sweep more; ``now_ms`` only dates the cause of effects."""
+        self._close_due(most, now_ms, self._closable)
         self._tenants.sweep(_SWEPT_PER_CLOSING * most)
         return self._take_effects()
 
@@ -108,8 +106,7 @@ class Detector:
         match instruction:
             case SetPolicy(policy=policy):
                 self._policy = policy
-                for tenant in self._tenants.live.values():
-                    tenant.forget_room()
+                self._tenants.forget_rooms()
             case Override() | Release() | Watch() | Verdict():
                 if is_new and self.is_concerned_by(instruction):
                     self._tell(instruction)
@@ -215,6 +212,9 @@ class Detector:
     def _set_clock(self) -> None:
         self._closable = self._state.watermark.time_ms // MINUTE_MS - 1
         self._tenants.forget_idle(self._closable)
+        if (day := sealable_day(self._closable)) > self._state.population.sealed_day:
+            self._close_due(1 << 62, self._state.watermark.time_ms, gathered_until(day))  # whatever was not closed yet
+            self._state.population.seal(day)
 
     def _count_in_time(self, event: Event, tenant: Tenant, time_ms: int, offset: int) -> bool:
         index = time_ms // PANE_MS
@@ -241,12 +241,12 @@ class Detector:
     def _emit(self, decision: Decision | None, cause_ms: int) -> None:
         self._effects += [] if decision is None else [EmitDecision(decision, cause_ms)]
 
-    def _close_due(self, most: int, cause_ms: int) -> None:
-        for tenant_id in islice(self._tenants.due(self._closable), most):
-            self._close(self._tenants.wake(tenant_id), self._closable, cause_ms)
+    def _close_due(self, most: int, cause_ms: int, closable: int) -> None:
+        for tenant_id in islice(self._tenants.due(closable), most):
+            self._close(self._tenants.wake(tenant_id), closable, cause_ms)
 
     def _close(self, tenant: Tenant, closable: int, cause_ms: int) -> None:
-        self._effects += close_minutes(tenant, self._policy, self._state.services, closable, self._place, cause_ms)
+        self._effects += close_minutes(tenant, self._policy, self._state, closable, self._place, cause_ms)
         self._tenants.schedule.put(tenant.tenant_id, tenant.due)
 
     def _tell(self, word: Override | Release | Watch | Verdict) -> None:

@@ -82,14 +82,17 @@ FEATURES = (
     _shape("repeated_prompts_percent", "percent", 10.0, 0.7, "prompts"),
     _shape("jailbreak_percent", "percent", 1.0, 0.7, "jailbreak"),
     _shape("cot_elicitation_percent", "percent", 1.0, 0.7, "elicitation"),
+    # Requests against the same weekdays a week before; what is usual is the population's growth (``growths``).
+    Feature("growth_percent_7d", "percent of a week before", 7 * 86_400, Prior(100.0, 0.15), 0.0),
 )
 
 CODES = tuple(feature.code for feature in FEATURES)
 SUMS = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is not None)
-SHAPES = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is None)
+GROWTH = CODES.index("growth_percent_7d")
+SHAPES = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is None and index != GROWTH)
 #: Features learned when a minute closes, and those learned once every ten minutes.
 PER_MINUTE = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s <= 60)
-PER_TEN_MINUTES = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s > 60)
+PER_TEN_MINUTES = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s == 600)
 #: Shapes are judged every so many minutes, twice in the window that they are over; every minute while on a rung.
 SHAPE_MINUTES = 5
 #: Ratios over fewer requests than this say nothing and are neither scored nor learned.

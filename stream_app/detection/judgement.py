@@ -8,6 +8,7 @@ from stream_app.detection.decisions import Action
 from stream_app.detection.features import (
     CODES,
     FEATURES,
+    GROWTH,
     MIN_SHAPE_REQUESTS,
     PER_MINUTE,
     PER_TEN_MINUTES,
@@ -47,6 +48,8 @@ class Scored(NamedTuple):
 
 def expect(state: TenantState, index: int) -> Expectation:
     """What is usual for a feature, given by its place in ``FEATURES``."""
+    if index == GROWTH and state.growth is not None:
+        return state.growth.expect()
     baseline = state.baselines[index] if index < len(state.baselines) else None
     return (baseline or Baseline()).expect(FEATURES[index].prior)
 
@@ -124,6 +127,9 @@ def closed_values(state: TenantState, minute: int, services: Services, without: 
         compared = services.compare(minute, own)
         served += compared
         asked += compared
+    if state.growth is not None and state.growth.percent is not None:
+        asked.append((GROWTH, state.growth.percent))
+        served.append((GROWTH, state.growth.percent))
     return ClosedMinute(served, asked)
 
 

@@ -8,6 +8,7 @@ from datasketches import hll_sketch
 from msgspec import Struct, field
 
 from stream_app.detection.decisions import Action
+from stream_app.detection.growths import Growth, Population
 from stream_app.detection.harm import Harm
 from stream_app.detection.ladder import Standing
 from stream_app.detection.scorers import Baseline
@@ -18,7 +19,7 @@ from stream_app.detection.windows import Windows
 
 #: First byte of every encoded state. It stands for this layout, the features' order, scorer version 1 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
-STATE_VERSION = 5
+STATE_VERSION = 6
 #: What stands before a tenant's msgpack, to be read without decoding the rest: version, the minute it is due, and the
 #: last minute that was closed.
 _TENANT_HEAD = Layout(">BII")
@@ -82,6 +83,7 @@ class TenantState(Struct, array_like=True, gc=False):
     pending: list[tuple[int, float]] = field(default_factory=list)
     accounts: dict[str, Standing] = field(default_factory=dict)
     gathering: Gathering | None = None
+    growth: Growth | None = None
 
 
 class PartitionState(Struct, array_like=True):
@@ -96,6 +98,7 @@ class PartitionState(Struct, array_like=True):
     journal_position: int = 0
     harm: Harm = field(default_factory=Harm)
     services: Services = field(default_factory=Services)
+    population: Population = field(default_factory=Population)
 
 
 def _sketch_bytes(sketch: hll_sketch) -> bytes:

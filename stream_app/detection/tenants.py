@@ -61,6 +61,11 @@ class Tenants:
         tenant.is_changed = True
         return tenant
 
+    def forget_rooms(self) -> None:
+        """The policy has changed: judge every live tenant at its next event."""
+        for tenant in self.live.values():
+            tenant.forget_room()
+
     def judge_anew(self, tenant: Tenant) -> None:
         """What is known of a tenant has changed from outside: judge it at its next event, and put it on time."""
         tenant.forget_room()

@@ -28,12 +28,12 @@ def close_minutes(  # noqa: PLR0917
     that latency is measured from.
     """
     effects: list[Effect] = []
-    while tenant.due <= closable:
-        decisions, forgotten = _close_minute(tenant.tenant_id, tenant.state, policy, around, tenant.due, place)
+    while (minute := tenant.due) <= closable:
+        decisions, forgotten = _close_minute(tenant.tenant_id, tenant.state, policy, around, minute, place)
         effects += [EmitDecision(decision, cause_ms) for decision in decisions]
         effects += [ForgetDecision(key) for key in forgotten]
+        effects += tenant.signal((minute + 1) * MINUTE_MS, place[1])
         tenant.due = tenant.next_due()
-    effects += tenant.signal((closable + 1) * MINUTE_MS, place[1])
     tenant.forget_pane()
     if tenant.has_levels or tenant.state.pending:
         tenant.forget_room()

@@ -163,6 +163,7 @@ def main() -> None:
 
     def new_detector(number: int, states: dict[str, bytes]) -> Detector:
         detector = WatchedDetector(settings.topic(TopicName.REQUESTS), number, settings.partitions, policy, states)
+        detector.has_campaigns = True
         detector.selector = selector
         return detector
 

@@ -95,6 +95,7 @@ class Oracle:
         for number, records in by_partition.items():
             states: dict[str, bytes] = {}
             detector = Detector(self._topic, number, self._partitions, self._policy, states)
+            detector.has_campaigns = True
             effects = self._handle(detector, records, instructions.get(number, []), lost.get(number))
             effects += detector.advance(0)
             detector.take_changes()

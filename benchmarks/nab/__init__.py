@@ -1,0 +1,1 @@
+"""NAB's real series by its own rule: the detector's baseline, what it could become, and rivals."""

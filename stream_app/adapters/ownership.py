@@ -78,6 +78,7 @@ class Ownership(Service):
         self._committed: dict[int, int] = {}
         self._takeover: asyncio.Task[None] | None = None
         self._abandoned = Event()
+        self._is_applying = False
         self.logs = [
             InstructionLog(
                 broker=settings.broker,
@@ -171,9 +172,11 @@ class Ownership(Service):
 
     async def apply(self, chunks: list[Chunk]) -> None:
         """Apply chunks, except those of partitions that are no longer ours."""
+        self._is_applying = True
         for chunk in chunks:
             if partition := self._partitions.get(chunk.partition):
                 await self._unless_fenced(chunk.partition, partition.apply(chunk))
+        self._is_applying = False
 
     @Service.task
     async def _tend(self) -> None:
@@ -191,6 +194,8 @@ class Ownership(Service):
     @Service.timer(_LOOK_S)
     async def _look(self) -> None:
         for number, partition in self._partitions.items():
+            if not self._is_applying and self._reader.repair(number, partition.position):
+                self._metrics.rewinds.inc()
             end = self._reader.ends.get(number, -1)
             if end >= 0:
                 self._metrics.lag.labels(str(number)).set(max(end - partition.position, 0))

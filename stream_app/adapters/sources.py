@@ -60,6 +60,7 @@ class SourceReader(Thread):
         self._on_error = on_error
         self._loop = asyncio.get_running_loop()
         self._next: dict[int, int] = {}
+        self._behind: dict[int, int] = {}
         self._orders: SimpleQueue[tuple[int, int | None]] = SimpleQueue()
         self._stopping = Event()
         self._looked_s = 0.0
@@ -71,6 +72,19 @@ class SourceReader(Thread):
     def unassign(self, partition: int) -> None:
         """Read a partition no more; chunks under way may still be delivered."""
         self._orders.put((partition, None))
+
+    def repair(self, partition: int, position: int) -> bool:
+        """Read again from a position that is behind what was delivered, as it was a look ago; whether that was so.
+
+        For a partition that has nothing to do: the next chunk would show that one was lost before it, but after the
+        last there is none. Faust empties its channels when a rebalance ends.
+        """
+        was, self._behind[partition] = self._behind.get(partition), position
+        if position != was or position >= self._next.get(partition, position):
+            return False
+        _log.warning("partition %d: nothing came of what follows %d, reading again", partition, position)
+        self.assign(partition, position)
+        return True
 
     def stop(self) -> None:
         """End reading."""

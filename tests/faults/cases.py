@@ -29,6 +29,7 @@ FAULTS: dict[str, Fault] = {
     "terminate": Fault(process_faults.terminate),
     "freeze": Fault(process_faults.freeze),
     "lose-chunk": Fault(process_faults.lose_chunk),
+    "lose-last-chunk": Fault(process_faults.lose_last_chunk),
     "crash-in-checkpoint": Fault(partial(process_faults.crash_in_checkpoint, steps=tuple(STEPS))),
     **{
         f"crash-{step}": Fault(partial(process_faults.crash_in_checkpoint, steps=(step,)), is_long=True)

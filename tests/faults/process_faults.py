@@ -5,11 +5,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from stream_app.detection.partitions import partition_of
 from tests.faults.failing_worker import CRASHED
 from tests.faults.forms import Form
 from tests.faults.oracles import Verdict
 from tests.faults.traffic import Population
-from tests.faults.trials import Trial
+from tests.faults.trials import PARTITIONS, Trial
 from tests.faults.workers import WorkerProcess
 
 #: Longer than the session of six seconds, so that a frozen worker wakes up as a former owner.
@@ -123,6 +124,21 @@ def lose_chunk(trial: Trial, form: Form) -> None:
     trial.until_shared()
     trial.until(lambda: failing.rewinds() > 0, "the hole is noticed")
     trial.go_on(form.run_s)
+
+
+def lose_last_chunk(trial: Trial, form: Form) -> None:
+    """A lost chunk is read again although none follows."""
+    trial.traffic.stop()
+    trial.until(lambda: not any(worker.lag() for worker in trial.running()), "everything is read")
+    trial.running()[0].end()
+    failing = trial.start_worker(arguments=(*FAILING, "--drop", "1"))
+    trial.until_shared()
+    population = Population(seed=9)
+    for number in failing.owned():
+        tenant = next(name for name in iter(population.tenant, "") if partition_of(name, PARTITIONS) == number)
+        trial.traffic.put(population.draw_for(tenant, 1, trial.traffic.now_ms()))
+    trial.traffic.stop()
+    trial.until(lambda: failing.rewinds() > 0, "the hole is noticed")
 
 
 def fill_disk(trial: Trial, form: Form) -> None:

@@ -121,6 +121,10 @@ class WorkerProcess:
         """Records that it says were gone before it could read them."""
         return self._total(_MISSED)
 
+    def lag(self) -> int:
+        """Records that it says it has still to read."""
+        return self._total(_LAG)
+
     def rewinds(self) -> int:
         """Chunks that it says came out of order."""
         return self._total(_REWINDS)

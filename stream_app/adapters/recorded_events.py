@@ -45,10 +45,31 @@ def find_span(settings: Settings, decision: Decision) -> Span:
         consumer.close()
 
 
+def find_signals(settings: Settings, since_ms: int) -> Span:
+    """Where the signals since a time lie; raises ``RecordsGoneError`` when there are none.
+
+    By the time they were written, which is never before that of their events.
+    """
+    topic = settings.topic(TopicName.SIGNALS)
+    consumer = new_consumer(settings)
+    try:
+        begin, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=ANSWER_S)
+        (since,) = consumer.offsets_for_times([TopicPartition(topic, 0, since_ms)], timeout=ANSWER_S)
+        first = since.offset if since.error is None and since.offset >= begin else begin
+    except KafkaException as error:
+        raise RecordsGoneError(f"{settings.broker}: {topic}: {_line(error)}") from error
+    finally:
+        consumer.close()
+    if begin >= end:
+        raise RecordsGoneError(f"{topic} holds no signal any more")
+    return Span(topic, 0, first, end, is_whole=first == 0)
+
+
 def read_span(settings: Settings, span: Span, tenant_id: str, on_progress: OnProgress) -> Iterator[bytes]:
     """Values of a span's records that are, or may be, the tenant's, in order; memory is that of one batch.
 
-    ``on_progress`` is told how many offsets of how many are behind. Raises ``RecordsGoneError``.
+    Without a tenant, everybody's. ``on_progress`` is told how many offsets of how many are behind. Raises
+    ``RecordsGoneError``.
     """
     consumer = new_consumer(settings, **{"enable.partition.eof": True})
     try:

@@ -1,9 +1,8 @@
 """``stillwatch campaigns``: what was found to be one operation, who belongs to it, and why."""
 
 import logging
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import orjson
@@ -11,6 +10,8 @@ from rich.console import Console
 
 from stream_app.adapters.campaign_topic import read_campaigns
 from stream_app.adapters.decision_log import DecisionLogError
+from stream_app.cli.campaign_plots import draw_campaign
+from stream_app.cli.explanations import SUFFIXES, refuse
 from stream_app.reports.dossiers import dossier, headline, story
 from stream_app.settings import SettingsError, load_settings
 
@@ -33,6 +34,12 @@ _from = click.option(
     type=click.Path(path_type=Path),
     help="Output folder of a replay, or its campaigns.jsonl, instead of the campaigns topic on Kafka.",
 )
+_plot = click.option(
+    "--plot",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw its load, growth, decisions and shared values, as .png or .svg.",
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 
 
@@ -52,20 +59,37 @@ def list_campaigns(*, folder: Path | None, as_json: bool) -> None:
 @click.argument("campaign_id", metavar="ID")
 @_from
 @_json
-def show(*, campaign_id: str, folder: Path | None, as_json: bool) -> None:
+@_plot
+def show(*, campaign_id: str, folder: Path | None, as_json: bool, plot: Path | None) -> None:
     """Tell what a campaign's members share, and who they are."""
+    _check(plot)
     campaign = _find(folder, campaign_id)
     click.echo(orjson.dumps(campaign) if as_json else story(campaign, SHOWN_MEMBERS))
+    _draw(campaign, folder, plot)
 
 
 @campaigns.command("dossier")
 @click.argument("campaign_id", metavar="ID")
 @_from
 @_json
-def write_dossier(*, campaign_id: str, folder: Path | None, as_json: bool) -> None:
+@_plot
+def write_dossier(*, campaign_id: str, folder: Path | None, as_json: bool, plot: Path | None) -> None:
     """Tell everything: every member with its evidence, and what would have to be false for the verdict to fall."""
+    _check(plot)
     campaign = _find(folder, campaign_id)
     click.echo(orjson.dumps(dossier(campaign)) if as_json else story(campaign, len(campaign["members"])))
+    _draw(campaign, folder, plot)
+
+
+def _check(plot: Path | None) -> None:
+    if plot is not None and plot.suffix.lower() not in SUFFIXES:
+        refuse(f"{plot}: a plot is written to a file that ends in {' or '.join(SUFFIXES)}")
+
+
+def _draw(campaign: dict[str, Any], folder: Path | None, plot: Path | None) -> None:
+    if plot is not None:
+        draw_campaign(campaign, folder, plot)
+        click.echo(f"{plot}", err=True)
 
 
 def _find(folder: Path | None, campaign_id: str) -> dict[str, Any]:
@@ -82,7 +106,7 @@ def _readable(folder: Path | None) -> list[dict[str, Any]]:
         with Console(stderr=True).status("reading campaigns"):
             return read_campaigns(load_settings())
     except SettingsError as error:
-        _refuse(str(error))
+        refuse(str(error))
     except DecisionLogError as error:
         raise click.ClickException(str(error)) from error
 
@@ -99,10 +123,5 @@ def _read(folder: Path) -> list[dict[str, Any]]:
     except orjson.JSONDecodeError as error:
         raise click.ClickException(f"{path}: not JSON lines: {error}") from error
     except OSError as error:
-        _refuse(f"{path}: {error.strerror or error}")
+        refuse(f"{path}: {error.strerror or error}")
     return found
-
-
-def _refuse(problem: str) -> NoReturn:
-    click.echo(problem, err=True)
-    sys.exit(2)

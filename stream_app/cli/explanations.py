@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from stream_app.adapters.decision_log import DecisionLogError, read_instructions
-from stream_app.adapters.recorded_events import RecordsGoneError, find_span, read_span
+from stream_app.adapters.recorded_events import OnProgress, RecordsGoneError, find_span, read_span
 from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorRecord, OperatorWord, SetPolicy
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.plots.explanations import NothingRecordedError, Recorded, picture_of
-from stream_app.plots.pictures import Picture, compose, to_standalone_svg
+from stream_app.plots.pictures import Drawing, compose, to_standalone_svg
 from stream_app.plots.rasters import to_png
 from stream_app.reports.lines import EventFiles, UnreadableError
 from stream_app.settings import SettingsError, load_settings
@@ -66,36 +66,43 @@ def draw(decision: Decision, of_subject: Sequence[Decision], rules: Rules, plot:
     """Write the picture of a decision, with progress on a terminal; ends the command when that cannot be done."""
     try:
         with _recorded(decision, events) as recorded:
-            _write(picture_of(decision, of_subject, rules.policy, recorded, rules.words), plot)
+            picture = picture_of(decision, of_subject, rules.policy, recorded, rules.words)
     except (RecordsGoneError, NothingRecordedError, UnreadableError) as error:
         raise click.ClickException(str(error)) from error
+    write_drawing(compose(picture), plot)
+
+
+def write_drawing(drawing: Drawing, plot: Path) -> None:
+    """Write a drawing as its file's suffix says; ends the command when that cannot be done."""
+    try:
+        if plot.suffix.lower() == ".png":
+            plot.write_bytes(to_png(drawing))
+        else:
+            plot.write_text(to_standalone_svg(drawing), encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"cannot write {plot}: {error.strerror or error}") from error
 
 
-def _write(picture: Picture, plot: Path) -> None:
-    drawing = compose(picture)
-    if plot.suffix.lower() == ".png":
-        plot.write_bytes(to_png(drawing))
-    else:
-        plot.write_text(to_standalone_svg(drawing), encoding="utf-8")
+@contextmanager
+def reading(what: str) -> Iterator[OnProgress]:
+    """Show on a terminal how much has been read."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(f"reading {what}", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @contextmanager
 def _recorded(decision: Decision, events: Sequence[Path]) -> Iterator[Recorded]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("reading events", total=None)
+    with reading("events") as on_progress:
         if events:
             with _files(events) as files:
                 yield Recorded(files.lines(), ", ".join(files.names), is_whole=True)
             return
         settings = load_settings()
         span = find_span(settings, decision)
-        values = read_span(
-            settings, span, decision.tenant_id, lambda done, total: progress.update(task, completed=done, total=total)
-        )
+        values = read_span(settings, span, decision.tenant_id, on_progress)
         place = f"topic {span.topic}, partition {span.partition}, offsets {span.first} to {span.end - 1}"
         yield Recorded(values, place, span.is_whole)
 

@@ -34,6 +34,14 @@ class Frame(NamedTuple):
         return self.top + self.height
 
 
+class Key(NamedTuple):
+    """What a tone means in a panel."""
+
+    tone: str
+    text: str
+    is_area: bool = False
+
+
 def limit_of(decision: Decision, track: Track) -> float | None:
     """What a throttle leaves of a feature, where it limits just that."""
     feature = track.feature

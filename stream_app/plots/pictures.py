@@ -1,15 +1,15 @@
 """A picture that stands for itself: one decision told in words, its features' series below, as SVG or PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from textwrap import wrap
 
 from msgspec import Struct
 
 from stream_app.plots.palettes import DARK, LIGHT
-from stream_app.plots.panels import Frame, Panel, axis, draw
+from stream_app.plots.panels import Frame, Key, Panel, axis, draw
 from stream_app.plots.shapes import Area, Line, Shape, Words, to_svg
-from stream_app.plots.times import MINUTE_S, labels
+from stream_app.plots.times import MINUTE_S, Bins, labels
 from stream_app.plots.tracks import known_at
 from stream_app.quantities import number
 from stream_app.stories import track_title
@@ -18,7 +18,8 @@ WIDTH = 960
 _LEFT, _RIGHT, _PLOT_HEIGHT = 64, 24, 150
 #: Words of this size are this wide on average, as a share of it; for keys that stand in a row.
 _LETTER = 0.54
-_WRAP = 140
+#: Letters of a line times their size: what of the page a line may fill.
+_WRAP_WIDTH = 1_750
 
 
 class Picture(Struct, frozen=True):
@@ -41,20 +42,16 @@ class Drawing(Struct, frozen=True):
 def compose(picture: Picture) -> Drawing:
     """Lay a picture out from top to bottom."""
     shapes: list[Shape] = []
-    y = _write(shapes, _wrapped(picture.title, _WRAP * 3 // 4), 34.0, tone="text", size=17, is_bold=True)
+    y = write(shapes, picture.title, 34.0, tone="text", size=17, is_bold=True)
     for line in picture.told:
-        y = _write(shapes, _wrapped(line), y, tone="dim", size=12.5)
+        y = write(shapes, line, y, tone="dim", size=12.5)
     for panel in picture.panels:
         frame = Frame(_LEFT, y + 50, WIDTH - _LEFT - _RIGHT, _PLOT_HEIGHT)
         shapes += _panel(panel, frame)
         y = frame.bottom + 40
     for note in picture.notes:
-        y = _write(shapes, _wrapped(note), y + 4, tone="dim", size=12)
+        y = write(shapes, note, y + 4, tone="dim", size=12)
     return Drawing(WIDTH, round(y + 6), shapes)
-
-
-def _wrapped(text: str, width: int = _WRAP) -> list[str]:
-    return wrap(text, width, break_on_hyphens=False)
 
 
 def to_standalone_svg(drawing: Drawing) -> str:
@@ -80,10 +77,9 @@ def _style() -> str:
     )
 
 
-def _write(
-    shapes: list[Shape], lines: Sequence[str], y: float, *, tone: str, size: float, is_bold: bool = False
-) -> float:
-    for line in lines:
+def write(shapes: list[Shape], text: str, y: float, *, tone: str, size: float, is_bold: bool = False) -> float:
+    """Add a paragraph whose first line stands on ``y``; where the next one does."""
+    for line in wrap(text, int(_WRAP_WIDTH / size), break_on_hyphens=False):
         shapes.append(Words(tone, 24, y, line, size, is_bold=is_bold))
         y += size * 1.45
     return y
@@ -94,55 +90,60 @@ def _panel(panel: Panel, frame: Frame) -> list[Shape]:
     shapes: list[Shape] = [
         Words("text", frame.left, frame.top - 30, track_title(panel.track.feature), 13, is_bold=True)
     ]
-    shapes += _keys(panel, frame)
+    write_keys(shapes, keys(panel), frame)
     shapes += draw(panel, frame)
     for moment in panel.moments:
         if moment.is_told:
             x = frame.left + frame.width * panel.track.bins.place(moment.mark.at_s) / panel.track.bins.count
             shapes.append(Area(moment.mark.action, [(x - 6, frame.top - 8), (x + 6, frame.top - 8), (x, frame.top)]))
+    axes(shapes, frame, top, panel.track.bins)
+    return shapes
+
+
+def axes(shapes: list[Shape], frame: Frame, top: float, bins: Bins) -> None:
+    """Add both axes' labels around a frame whose upper edge is at the value ``top``."""
     for tick, label in axis(top):
         height = frame.bottom - frame.height * tick / top
         shapes.append(Words("dim", frame.left - 8, height + 4, label, 11.5, "end"))
     shapes.append(Line("frame", [(frame.left, frame.bottom), (frame.left + frame.width, frame.bottom)]))
-    for share, label in labels(panel.track.bins):
+    for share, label in labels(bins):
         x = frame.left + frame.width * share
         shapes.append(Line("frame", [(x, frame.bottom), (x, frame.bottom + 4)]))
         shapes.append(Words("dim", x, frame.bottom + 18, label, 11.5, "middle"))
-    return shapes
 
 
-def _keys(panel: Panel, frame: Frame) -> list[Shape]:
-    """What each line means, in a row above the plot."""
-    shapes: list[Shape] = []
+def write_keys(shapes: list[Shape], told: Iterable[Key], frame: Frame) -> None:
+    """Add what each tone means, in a row above a frame."""
     x, y = frame.left, frame.top - 12
-    for tone, text in keys(panel):
-        if tone in {"rate", "own", "band"}:
+    for tone, text, is_area in told:
+        if is_area:
             shapes.append(Area(tone, [(x, y - 9), (x + 16, y - 9), (x + 16, y), (x, y)]))
+        elif tone.startswith("mark"):
+            shapes.append(Line(tone, [(x + 8, y - 10), (x + 8, y + 1)]))
         else:
             shapes.append(Line(tone, [(x, y - 4.5), (x + 16, y - 4.5)], is_dashed=tone.startswith(("level", "limit"))))
         shapes.append(Words("dim", x + 22, y, text, 11.5))
         x += 22 + len(text) * 11.5 * _LETTER + 18
-    return shapes
 
 
-def keys(panel: Panel) -> list[tuple[str, str]]:
+def keys(panel: Panel) -> list[Key]:
     """Every tone that a panel uses, and what it means there; levels are those of the strictest decision's time."""
     track, at_s = panel.track, _decisive_s(panel)
-    told = [("rate", "seen")]
+    told = [Key("rate", "seen", is_area=True)]
     if track.own:
-        told.append(("own", "this account alone"))
+        told.append(Key("own", "this account alone", is_area=True))
     if any((asked or 0.0) > (served or 0.0) for asked, served in zip(track.asked, track.served, strict=True)):
-        told.append(("asked", "asked for, with denied"))
+        told.append(Key("asked", "asked for, with denied"))
     if (usual := track.expected_at(at_s)) is not None:
-        told.append(("usual", f"usual {number(usual)}"))
+        told.append(Key("usual", f"usual {number(usual)}"))
     rungs = panel.drawn_rungs()
     if rungs:
-        told.append(("band", f"up to {rungs[0]}"))
+        told.append(Key("band", f"up to {rungs[0]}", is_area=True))
     for rung in rungs:
         if (level := known_at(track.levels[rung], track.bins, at_s)) is not None:
-            told.append((f"level {rung}", f"{rung} above {number(level)}"))
+            told.append(Key(f"level {rung}", f"{rung} above {number(level)}"))
     if panel.limit is not None:
-        told.append(("limit", f"limit {number(panel.limit)}"))
+        told.append(Key("limit", f"limit {number(panel.limit)}"))
     return told
 
 
@@ -151,6 +152,9 @@ def _decisive_s(panel: Panel) -> float:
     return next((one.mark.at_s for one in panel.moments if one.mark.action is panel.strictest), end_s)
 
 
-def html_keys(panel: Panel) -> str:
+def html_keys(told: Iterable[Key]) -> str:
     """The same for a page."""
-    return "".join(f'<span><b class="key {tone}"></b>{escape(text)}</span>' for tone, text in keys(panel))
+    return "".join(
+        f'<span><b class="key {"area " if is_area else ""}{tone}"></b>{escape(text)}</span>'
+        for tone, text, is_area in told
+    )

@@ -8,7 +8,8 @@ from operator import add
 
 from stream_app.detection.decisions import Action
 from stream_app.plots.panels import Frame, Panel, axis, draw
-from stream_app.plots.pictures import html_keys
+from stream_app.plots.pictures import html_keys, keys
+from stream_app.plots.series import SeriesPanel
 from stream_app.plots.shapes import to_svg
 from stream_app.plots.times import Bins, bins_of, labels
 from stream_app.stories import track_title
@@ -50,7 +51,14 @@ def figure(panel: Panel) -> str:
     """One feature's series with its band, its decisions and both axes; it stretches, its labels do not."""
     title = track_title(panel.track.feature)
     drawn = _stretched(_PANEL.width, title, to_svg(draw(panel, _PANEL)))
-    return _chart(title, drawn, panel.track.bins, axis(panel.highest()), keys=html_keys(panel))
+    return _chart(title, drawn, panel.track.bins, axis(panel.highest()), keys=html_keys(keys(panel)))
+
+
+def series_figure(panel: SeriesPanel) -> str:
+    """The same for a campaign's series."""
+    drawn = _stretched(_PANEL.width, panel.title, to_svg(panel.draw(_PANEL)))
+    kind = "" if panel.height >= _HEIGHT else "low"
+    return _chart(panel.title, drawn, panel.bins, axis(panel.highest()), kind, keys=html_keys(panel.keys()))
 
 
 def _chart(

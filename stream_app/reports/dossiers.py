@@ -1,7 +1,11 @@
 """A campaign told in words, from its line in ``campaigns.jsonl``."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
+
+from stream_app.plots.campaigns import shared_values
+from stream_app.quantities import clock, printable
 
 #: What the groups of links are, in words.
 _GROUPS = {
@@ -20,7 +24,7 @@ _EXPLANATIONS = {
 }
 
 
-def headline(campaign: dict[str, Any]) -> str:
+def headline(campaign: Mapping[str, Any]) -> str:
     """One line: id, kind, status, size and since when."""
     roles = Counter(member["role"] for member in campaign["members"])
     acted = (
@@ -28,41 +32,51 @@ def headline(campaign: dict[str, Any]) -> str:
     )
     return (
         f"{campaign['campaign_id']}  {campaign['status']} {campaign['kind']}, confidence {campaign['confidence']:.2f}: "
-        f"{len(campaign['members']):,} members{acted}; first alert {campaign['first_alert_time']}"
+        f"{len(campaign['members']):,} members{acted}; first alert {clock(campaign['first_alert_time'])}"
     )
 
 
-def story(campaign: dict[str, Any], most_members: int) -> str:
+def story(campaign: Mapping[str, Any], most_members: int) -> str:
     """Headline, evidence, shared values and members, line by line."""
+    tenants = (campaign.get("load") or {}).get("tenants", 0)
     lines = [headline(campaign), "", "Evidence (nats; the best control group in brackets)"]
-    lines += [
-        f"  {_GROUPS[proof['group']]}: {proof['nats']:,.0f} [{proof['control_nats']:,.0f}], "
-        f"brought by {proof['members']:,.0f} members" + (", a pool of values" if _is_pooled(campaign, proof) else "")
-        for proof in campaign["evidence"]
-    ]
-    lines += [f"  but: {_EXPLANATIONS.get(name, name)}" for name in campaign["explanations"]]
-    queue = campaign["queue"]
-    lines.append(
-        f"  its prompts: {queue['wrappers']:g} wrappers in use, those of one account {queue['excess']:g} times as "
-        f"alike as others' ({queue['pairs']:,.0f} pairs); {queue['shared_bodies']:.0%} sent by several tenants"
-    )
-    lines += ["", "Shared values (members that carry it, of all tenants that do)"]
-    lines += [
-        f"  {value['kind']} {value['value']}: {value['members']:,} of {value['tenants']:,}"
-        for value in campaign["values"]
-    ]
+    lines += [f"  {line}" for line in evidence(campaign)]
+    lines += ["", "Shared values"]
+    lines += [f"  {value.kind} {value.name}: {value.told}" for value in shared_values(campaign, tenants)]
     lines += ["", "The verdict would fall if", *(f"  {line}" for line in counterfactual(campaign))]
     lines += ["", f"Members ({min(most_members, len(campaign['members'])):,} of {len(campaign['members']):,})"]
     lines += [_member_line(member) for member in campaign["members"][:most_members]]
     return "\n".join(lines)
 
 
-def dossier(campaign: dict[str, Any]) -> dict[str, Any]:
+def evidence(campaign: Mapping[str, Any]) -> list[str]:
+    """What speaks for the campaign, by group of links, what against it, and how its prompts were dealt out."""
+    lines = [
+        f"{_GROUPS[proof['group']]}: {proof['nats']:,.0f} [{proof['control_nats']:,.0f}], "
+        f"brought by {proof['members']:,.0f} members" + (", a pool of values" if _is_pooled(campaign, proof) else "")
+        for proof in campaign["evidence"]
+    ]
+    lines += [f"but: {_EXPLANATIONS.get(name, name)}" for name in campaign["explanations"]]
+    return [*lines, f"its prompts: {_dealt(campaign['queue'])}"]
+
+
+def _dealt(queue: Mapping[str, float]) -> str:
+    """How the wrapped prompts were dealt out; they are alike by chance when it is about once as often."""
+    if not queue["pairs"]:
+        return "no account sent two wrapped ones, so nothing tells how they were dealt out"
+    return (
+        f"{queue['wrappers']:g} wrappers in use; two of one account are {queue['excess']:g} times as often alike as "
+        f"two of different accounts ({queue['pairs']:,.0f} pairs; 1 is a queue's dealing, people have favourites); "
+        f"{queue['shared_bodies']:.0%} of the prompts came from several tenants to the letter"
+    )
+
+
+def dossier(campaign: Mapping[str, Any]) -> dict[str, Any]:
     """The campaign with what would have to be false for its verdict to fall."""
     return {**campaign, "counterfactual": counterfactual(campaign)}
 
 
-def counterfactual(campaign: dict[str, Any]) -> list[str]:
+def counterfactual(campaign: Mapping[str, Any]) -> list[str]:
     """What would have to be false for the verdict to fall."""
     if campaign["kind"] == "cohort":
         return ["there is none: this is a cohort for a person to look at"]
@@ -75,11 +89,12 @@ def counterfactual(campaign: dict[str, Any]) -> list[str]:
     return found
 
 
-def _is_pooled(campaign: dict[str, Any], proof: dict[str, Any]) -> bool:
+def _is_pooled(campaign: Mapping[str, Any], proof: Mapping[str, Any]) -> bool:
     return proof["group"] in campaign["pooled"]
 
 
-def _member_line(member: dict[str, Any]) -> str:
+def _member_line(member: Mapping[str, Any]) -> str:
     strongest = sorted(member["nats"].items(), key=lambda entry: -entry[1])
     nats = ", ".join(f"{group} {value:+.1f}" for group, value in strongest)
-    return f"  {member['tenant_id']}  {member['role']}, {member['posterior']:.4f}, since {member['joined_at']}: {nats}"
+    since = clock(member["joined_at"])
+    return f"  {printable(member['tenant_id'])}  {member['role']}, {member['posterior']:.4f}, since {since}: {nats}"

@@ -1,7 +1,8 @@
 """What the page tells of a run: per subject what was decided, per minute how much came in."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -9,6 +10,7 @@ from msgspec import Struct, field
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import DeadLetter
 from stream_app.detection.events import Time
+from stream_app.plots.loads import Actions, LoadCount, merged
 from stream_app.plots.panels import Moment
 from stream_app.plots.times import MINUTE_S, Mark, epoch_s, mark_of
 from stream_app.plots.tracks import Tracer, plotted_codes
@@ -67,6 +69,7 @@ class RunHistory(Struct):
     """Everything decided and refused in a run; memory grows with subjects that got a decision and with minutes."""
 
     subjects: dict[str, SubjectHistory] = field(default_factory=dict)
+    campaigns: dict[str, Actions] = field(default_factory=dict)
     decided: dict[int, Counter[Action]] = field(default_factory=dict)
     refusals: dict[str, Refusals] = field(default_factory=dict)
 
@@ -76,16 +79,24 @@ class RunHistory(Struct):
         if history is None:
             history = self.subjects[decision.key] = SubjectHistory(decision)
         history.add(decision)
+        if decision.campaign_id:
+            self.campaigns.setdefault(decision.campaign_id, Actions()).add(decision)
         minute = int(epoch_s(decision.issued_at)) // MINUTE_S
         self.decided.setdefault(minute, Counter())[decision.action] += 1
+
+    def actions_of(self, campaign: Mapping[str, Any]) -> Actions:
+        """What was decided for a campaign, under all its ids."""
+        ids = (campaign["campaign_id"], *campaign["aliases"])
+        return merged(self.campaigns[one] for one in ids if one in self.campaigns)
 
     def add_dead_letter(self, letter: DeadLetter, place: Place | None) -> None:
         """Take in the run's next dead letter."""
         self.refusals.setdefault(letter.reason, Refusals(letter, place)).count += 1
 
     def worst_first(self) -> list[SubjectHistory]:
-        """The subjects to tell, at most ``MAX_SUBJECTS``."""
-        ranked = sorted(self.subjects.values(), key=lambda history: history.worst.key)
+        """The subjects to tell, at most ``MAX_SUBJECTS``; those that are told as a campaign's members are left out."""
+        own = [history for history in self.subjects.values() if not history.worst.campaign_id]
+        ranked = sorted(own, key=lambda history: history.worst.key)
         ranked.sort(key=lambda history: severity(history.worst), reverse=True)
         return ranked[:MAX_SUBJECTS]
 
@@ -109,8 +120,9 @@ class _Stamp(Struct):
 _stamps = msgspec.json.Decoder(_Stamp | list[_Stamp])
 
 
-def count_activity(values: Iterable[bytes], tracers: Sequence[Tracer] = ()) -> Activity:
+def count_activity(values: Iterable[bytes], tracers: Sequence[Tracer] = (), loads: LoadCount | None = None) -> Activity:
     """Read the stream once more, for its plots: two microseconds an event, more for those that a tracer is shown."""
+    loads = loads or LoadCount([])
     activity = Activity()
     total, add_account, decode = activity.total, activity.accounts.add, _stamps.decode
     watching: dict[str, list[Tracer]] = {}
@@ -131,6 +143,7 @@ def count_activity(values: Iterable[bytes], tracers: Sequence[Tracer] = ()) -> A
             minute = int(stamp.time.timestamp()) // MINUTE_S
             total[minute] += 1
             add_account(hash((stamp.tenant_id, stamp.account_id)))
+            loads.add(stamp.tenant_id, minute)
     return activity
 
 

@@ -8,8 +8,10 @@ from typing import NamedTuple
 from stream_app.detection.decisions import Action
 from stream_app.detection.operators import OperatorRecord
 from stream_app.detection.policy import Policy
+from stream_app.plots.campaigns import CampaignPlot
 from stream_app.quantities import duration, number, rarity
 from stream_app.replay import Summary
+from stream_app.reports.campaign_cards import campaign_section
 from stream_app.reports.charts import stream_chart
 from stream_app.reports.histories import Activity, Refusals, RunHistory, plotted_minutes
 from stream_app.reports.subjects import Plots, Rules, count_of, pill, subjects
@@ -27,6 +29,7 @@ class Run(NamedTuple):
     activity: Activity
     plots: Plots
     words: Sequence[OperatorRecord] = ()
+    campaigns: Sequence[CampaignPlot] = ()
 
 
 def render(run: Run) -> str:
@@ -35,6 +38,7 @@ def render(run: Run) -> str:
     sections = (
         _opening(run, title),
         _plot(run),
+        campaign_section(run.campaigns, run.history),
         subjects(run.history, run.plots, Rules(run.policy, run.words)),
         _refusals(run),
         _policy(run.policy),

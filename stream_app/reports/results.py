@@ -9,10 +9,11 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from stream_app.detection.campaigns.records import Campaign
 from stream_app.detection.effects import DeadLetter, EmitDecision
 from stream_app.detection.operators import JournalEntry, OperatorWord, parse_operator
 from stream_app.detection.policy import Policy
+from stream_app.plots.campaigns import CampaignPlot
+from stream_app.plots.loads import LoadCount
 from stream_app.replay import Replay, Summary
 from stream_app.reports.campaigns import plain_campaign
 from stream_app.reports.histories import RunHistory, count_activity
@@ -53,13 +54,16 @@ def write_results(run: RunInput, out: Path, on_progress: OnProgress) -> Summary:
         history = _decide(replay, run.events, partial, on_progress)
         instructions = _instructions(run.operator_lines)
         traced = tracers(history, run.policy, instructions)
+        campaigns = [plain_campaign(campaign) for campaign in replay.campaigns]
+        loads = LoadCount(campaigns)
         lines = _counted(run.events.lines(), "reading for the plots", on_progress)
-        activity = count_activity(lines, list(traced.values()))
+        activity = count_activity(lines, list(traced.values()), loads)
         summary = replay.summary
         summary.accounts = len(activity.accounts)
         words = [instruction.record for instruction in instructions]
-        page = Run(run.events.names, run.policy, summary, history, activity, finish(traced), words)
-        _write_rest(page, replay.campaigns, partial)
+        plots = [CampaignPlot(one, loads.load_of(one, summary.tenants), history.actions_of(one)) for one in campaigns]
+        page = Run(run.events.names, run.policy, summary, history, activity, finish(traced), words, plots)
+        _write_rest(page, partial)
         for result in RESULTS:
             (partial / result).replace(out / result)
     return summary
@@ -111,9 +115,9 @@ def _plain(letter: DeadLetter, place: Place | None) -> dict[str, object]:
     return plain | (place._asdict() if place else {})
 
 
-def _write_rest(run: Run, campaigns: list[Campaign], folder: Path) -> None:
+def _write_rest(run: Run, folder: Path) -> None:
     with (folder / CAMPAIGNS).open("wb") as file:
-        for campaign in campaigns:
-            file.write(orjson.dumps(plain_campaign(campaign)) + b"\n")
+        for plot in run.campaigns:
+            file.write(orjson.dumps({**plot.campaign, "load": msgspec.to_builtins(plot.load)}) + b"\n")
     (folder / SUMMARY).write_bytes(orjson.dumps(msgspec.to_builtins(run.summary), option=orjson.OPT_APPEND_NEWLINE))
     (folder / REPORT).write_text(render(run), encoding="utf-8")

@@ -1,15 +1,25 @@
 """Campaigns on disk and in words."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
+import msgspec
 import orjson
 import pytest
 from click.testing import CliRunner
+from msgspec import to_builtins
 
 from stream_app.cli.campaigns import campaigns
 from stream_app.detection.campaigns.stage import CampaignStage
+from stream_app.detection.decisions import Action, Decision, PolicyRef
+from stream_app.plots.campaigns import CampaignPlot
+from stream_app.plots.loads import LoadCount, times_likelier
+from stream_app.reports.campaign_cards import campaign_section
 from stream_app.reports.campaigns import plain_campaign
+from stream_app.reports.histories import RunHistory
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
+
+BEGIN_MIN = BEGIN_MS // 60_000
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +58,117 @@ def test_show_and_dossier_tell_evidence_values_members_and_what_would_undo_it(fo
     assert set(member) == {"tenant_id", "posterior", "role", "joined_at", "nats"}
     whole = CliRunner().invoke(campaigns, ["dossier", name, "--from", str(folder)]).output
     assert all(member["tenant_id"] in whole for member in dossier["members"])
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
+    """A folder as a replay leaves it: with the load of the campaign, and what was decided for it."""
+    campaign = orjson.loads((folder / "campaigns.jsonl").read_bytes().splitlines()[0])
+    first, second = (member["tenant_id"] for member in campaign["members"][:2])
+    loads = LoadCount([campaign])
+    for tenant_id, minute, requests in ((first, BEGIN_MIN, 3), (second, BEGIN_MIN + 61, 2), ("other", BEGIN_MIN, 9)):
+        loads.add(tenant_id, minute, requests)
+    load = loads.load_of(campaign, 520)
+    assert load
+    assert (sum(load.requests), load.requests[0]) == (5, 3)
+    assert (load.appeared[0], load.appeared[-1]) == (1, 2)
+    path = tmp_path_factory.mktemp("results")
+    (path / "campaigns.jsonl").write_bytes(orjson.dumps(campaign | {"load": to_builtins(load)}))
+    made = [
+        decision(tenant_id, action, campaign["campaign_id"])
+        for tenant_id, action in ((first, "throttle"), ("x", "block"))
+    ]
+    (path / "decisions.jsonl").write_bytes(b"\n".join(made))
+    return path
+
+
+def decision(tenant_id: str, action: str, campaign_id: str) -> bytes:
+    time = "2026-01-12T00:00:00.000Z"
+    made = Decision(
+        decision_id=f"{tenant_id}-{action}",
+        scope="tenant",
+        subject=tenant_id,
+        tenant_id=tenant_id,
+        action=Action(action),
+        simulated=False,
+        origin="detector",
+        reasons=[],
+        policy=PolicyRef("test", Action(action)),
+        issued_at=time,
+        expires_at=time,
+        revision=1,
+        campaign_id=campaign_id,
+    )
+    return msgspec.json.encode(made)
+
+
+@pytest.mark.parametrize("command", ["show", "dossier"])
+def test_a_campaign_is_drawn_with_load_growth_decisions_and_shared_values(
+    results: Path, tmp_path: Path, command: str
+) -> None:
+    campaign = orjson.loads((results / "campaigns.jsonl").read_bytes())
+    plot = tmp_path / "c.svg"
+    words = [command, campaign["campaign_id"], "--from", str(results), "--plot", str(plot)]
+    done = CliRunner().invoke(campaigns, words)
+    assert done.exit_code == 0, done.output
+    assert "times likelier" in done.output
+    drawn = plot.read_text()
+    ElementTree.fromstring(drawn)  # noqa: S314
+    for told in (
+        campaign["campaign_id"],
+        "of all its members together",
+        f"recognised as members, {len(campaign['members'])} in the end",
+        "acted on, 2 in the end",
+        "block 1",
+        "throttle 1",
+        "TLS client c-client",
+    ):
+        assert told in drawn
+
+
+def test_without_decisions_and_load_the_picture_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
+    name = orjson.loads((folder / "campaigns.jsonl").read_bytes().splitlines()[0])["campaign_id"]
+    plot = tmp_path / "c.SVG"
+    words = ["show", name, "--from", str(folder / "campaigns.jsonl"), "--plot", str(plot)]
+    assert CliRunner().invoke(campaigns, words).exit_code == 0
+    drawn = plot.read_text()
+    assert "Decisions are left out" in drawn
+    assert "Its load is not there" in drawn
+    assert "recognised as members" in drawn
+
+
+def test_a_plot_that_cannot_be_made_is_one_line(folder: Path, tmp_path: Path) -> None:
+    name = orjson.loads((folder / "campaigns.jsonl").read_bytes().splitlines()[0])["campaign_id"]
+
+    def failed(*words: str) -> tuple[int, int]:
+        done = CliRunner().invoke(campaigns, ["show", "--from", str(folder), *words])
+        return done.exit_code, len(done.stderr.splitlines())
+
+    assert failed(name, "--plot", str(tmp_path / "c.pdf")) == (2, 1)
+    assert failed("c-none", "--plot", str(tmp_path / "c.png")) == (1, 1)
+    assert failed(name, "--plot", str(tmp_path / "missing" / "c.svg")) == (1, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_page_tells_a_campaign_with_its_members_instead_of_each_of_them(results: Path) -> None:
+    campaign = orjson.loads((results / "campaigns.jsonl").read_bytes())
+    member = campaign["members"][0]["tenant_id"]
+    campaign["members"][1]["tenant_id"] = "<script>"
+    history = RunHistory()
+    for line in (results / "decisions.jsonl").read_bytes().splitlines():
+        history.add_decision(msgspec.json.decode(line, type=Decision))
+    assert not history.worst_first()
+    page = campaign_section([CampaignPlot(campaign, None, history.actions_of(campaign))], history)
+    for told in (campaign["campaign_id"], "recognised as members", "c-client", member, '<span class="pill throttle">'):
+        assert told in page
+    assert "<script>" not in page
+    assert page.count("<article>") == page.count("</article>") == 1
+
+
+def test_rarity_compares_members_with_everybody_else() -> None:
+    assert times_likelier(10, 20, 10, 1_019) == pytest.approx(0.5 / (0.5 / 1_000))
+    assert times_likelier(10, 20, 20, 119) == pytest.approx(0.5 / (10.5 / 100))
+    assert times_likelier(10, 20, 10, 0) is None
 
 
 def test_what_cannot_be_read_is_one_line(folder: Path, tmp_path: Path) -> None:

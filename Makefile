@@ -19,7 +19,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(INSTALLED)
 
-demo: setup ## Run everything on this machine for a minute: broker, worker, traffic, limiter
+demo: setup ## Run everything on this machine for a minute: broker, both workers, traffic, limiter
 	@$(RUN) stream_app demo
 
 test: setup lint typecheck ## Check style and types, and run all tests but the fault battery

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from rich.live import Live
 from stream_app.adapters.embedded_broker import EmbeddedBrokerError
 from stream_app.adapters.topic_admin import BrokerError
 from stream_app.demo import DemoError, DemoResult, run_demo
-from stream_app.demo.run import Scene
+from stream_app.demo.run import FoundCampaign, Scene
 from stream_app.demo.screen import draw
 from stream_app.demo.traffic import Traffic, file_traffic, made_up_traffic
 from stream_app.settings import Settings, SettingsError, load_settings
@@ -32,8 +33,9 @@ _SEED = 1
 def demo(events: Path | None, broker: str | None, duration: float, as_json: bool) -> None:
     """Show the whole path: traffic, broker, worker, decisions, limiter.
 
-    Without --events, three hours of a made-up population's traffic are caught up with, then followed live; near the end
-    one tenant runs away. The policy is enforced. On a real broker the topics are new ones, named stillwatch-demo-….
+    Without --events, three hours of a made-up population's traffic are caught up with, then followed live; forty of its
+    accounts are one campaign, and near the end one tenant runs away. The policy is enforced. On a real broker the
+    topics are new ones, named stillwatch-demo-….
     """
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -81,6 +83,17 @@ def _opening(settings: Settings) -> str:
     return f"broker {settings.broker}, topics {settings.topic_prefix}.*"
 
 
+def _found(campaign: FoundCampaign) -> str:
+    known = ""
+    if campaign.accounts is not None and campaign.outsiders is not None:
+        known = f"; {campaign.members - campaign.outsiders} of the {campaign.accounts} that are one, "
+        known += f"and {campaign.outsiders or 'nobody'} else"
+    return (
+        f"campaign {campaign.campaign_id}, {campaign.status} {campaign.kind}: {campaign.members} members, "
+        f"{campaign.acted_on} acted on{known}"
+    )
+
+
 def _closing(result: DemoResult) -> str:
     lines = [
         f"\n[bold]{result.events:,} events[/] in {result.duration_s:.0f} s, {result.dead_letters} dead letters, "
@@ -90,5 +103,7 @@ def _closing(result: DemoResult) -> str:
         lines.append(f"event to decision: p50 {result.latency_p50_s:.2f} s, p99 {result.latency_p99_s:.2f} s")
     if (after_s := result.noisy["denied_after_s"]) is not None:
         lines.append(f"{result.noisy['subject']} was denied {after_s:.1f} s after its first request too many")
-    lines += [f"  {subject['subject']}: {subject['action']}" for subject in result.subjects]
+    lines += [_found(campaign) for campaign in result.campaigns]
+    actions = Counter(subject["action"] for subject in result.subjects)
+    lines.append(f"strictest decision on each subject: {', '.join(f'{n} {action}' for action, n in actions.items())}")
     return "\n".join(lines)

@@ -18,13 +18,14 @@ _TIMEOUT_S = 2.0
 
 
 class Counts(NamedTuple):
-    """What the worker has done so far: events by outcome, dead letters, and source records that never came."""
+    """What a worker has done so far: records by outcome, dead letters, source records that never came, signals sent."""
 
     applied: int
     repeated: int
     rejected: int
     dead_letters: int
     missed: int
+    signals: int = 0
 
     @property
     def handled(self) -> int:
@@ -63,6 +64,7 @@ class WorkerFace:
             **{outcome: counted.get(outcome, 0) for outcome in ("applied", "repeated", "rejected")},
             dead_letters=counted.get("stillwatch_dead_letters_total", 0),
             missed=counted.get("stillwatch_missed_records_total", 0),
+            signals=counted.get("stillwatch_signals_total", 0),
         )
 
 

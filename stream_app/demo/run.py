@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -11,17 +11,19 @@ import yaml
 from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
+from stream_app.adapters.campaign_topic import read_campaigns
+from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.adapters.embedded_broker import EmbeddedBroker
 from stream_app.adapters.topic_admin import create_topics, partition_counts
 from stream_app.app import DEFAULT_POLICY
 from stream_app.demo.gateway import Gateway
 from stream_app.demo.observers import ControlTopicWatch
 from stream_app.demo.traffic import Traffic
-from stream_app.demo.workers import DemoError, RunningWorker, running_worker
-from stream_app.detection.decisions import Action
+from stream_app.demo.workers import DemoError, RunningWorker, starting_worker
+from stream_app.detection.decisions import Action, Subject
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter
 from stream_app.settings import Settings
-from stream_app.topology import TopicName
+from stream_app.topology import Stage, TopicName
 
 #: After the last request the worker is given this long to catch up.
 _FINISH_TIMEOUT_S = 30.0
@@ -39,11 +41,29 @@ class Scene(NamedTuple):
     started_s: float
 
 
+class FoundCampaign(Struct, frozen=True):
+    """A campaign as the demo's topics have it in the end.
+
+    ``acted_on`` members are denied something. Where the traffic is made up, ``accounts`` is how many accounts the one
+    campaign in it has, and ``outsiders`` how many members are none of them.
+    """
+
+    campaign_id: str
+    kind: str
+    status: str
+    first_alert_time: str
+    members: int
+    acted_on: int
+    accounts: int | None
+    outsiders: int | None
+
+
 class DemoResult(Struct, frozen=True):
     """What the demo prints with ``--json``.
 
-    Latencies are from the Kafka timestamp of the causing record to a consumer's receipt of the decision; ``noisy``
-    tells how long after its first offending request the noisy tenant was first denied.
+    Latencies are from the Kafka timestamp of the causing record to a consumer's receipt of the decision, without those
+    decisions that wait for a look at all tenants; ``noisy`` tells how long after its first offending request the noisy
+    tenant was first denied.
     """
 
     events: int
@@ -55,6 +75,7 @@ class DemoResult(Struct, frozen=True):
     dead_letters: int
     subjects: list[dict[str, str]]
     noisy: dict[str, str | float | None]
+    campaigns: list[FoundCampaign]
 
 
 Narrate = Callable[[str], None]
@@ -75,11 +96,30 @@ def run_demo(settings: Settings, traffic: Callable[[], Traffic], narrate: Narrat
             settings = settings.model_copy(update={"broker": broker.bootstrap})
         else:
             create_topics(settings)
-        narrate("starting the worker")
-        worker = stack.enter_context(running_worker(settings, folder / "worker.log"))
+        narrate("starting two workers: one judges tenants, one looks for campaigns")
+        workers = stack.enter_context(_workers(settings, folder))
         scene = stack.enter_context(_cast(settings, traffic()))
-        _play(scene, worker, look)
-        return _result(scene, worker)
+        _play(scene, workers, look)
+        return _result(scene, workers)
+
+
+class Workers(NamedTuple):
+    """One worker of each stage."""
+
+    tenants: RunningWorker
+    campaigns: RunningWorker
+
+
+@contextmanager
+def _workers(settings: Settings, folder: Path) -> Iterator[Workers]:
+    of_campaigns = settings.model_copy(update={"stage": Stage.CAMPAIGNS, "data_dir": folder / "campaigns"})
+    with (
+        starting_worker(settings, folder / "worker.log") as tenants,
+        starting_worker(of_campaigns, folder / "campaigns.log") as campaigns,
+    ):
+        tenants.wait_until_ready()
+        campaigns.wait_until_ready()
+        yield Workers(tenants, campaigns)
 
 
 def _enforced_policy(folder: Path) -> Path:
@@ -110,11 +150,12 @@ def _cast(settings: Settings, traffic: Traffic) -> Iterator[Scene]:
         watch.join(_FINISH_TIMEOUT_S)
 
 
-def _play(scene: Scene, worker: RunningWorker, look: Look) -> None:
-    gateway = scene.gateway
+def _play(scene: Scene, workers: Workers, look: Look) -> None:
+    gateway, worker = scene.gateway, workers.tenants
     last_progress_s = time.monotonic()
     while gateway.is_alive() or gateway.handled < gateway.sent:
         worker.check()
+        workers.campaigns.check()
         if gateway.error:
             raise DemoError(f"the gateway cannot send: {gateway.error}")
         counts = worker.face.counts()
@@ -128,13 +169,25 @@ def _play(scene: Scene, worker: RunningWorker, look: Look) -> None:
                 f"the worker has stood still for {_FINISH_TIMEOUT_S:.0f} s:\n{worker.log.read_text()[-2000:]}"
             )
         time.sleep(_LOOK_S)
+    _wait_for_campaigns(workers)
     time.sleep(1.0)  # the last decisions are on their way to the watch
     look(scene)
 
 
-def _result(scene: Scene, worker: RunningWorker) -> DemoResult:
+def _wait_for_campaigns(workers: Workers) -> None:
+    """Until every signal sent so far has been looked at, or has had time enough."""
+    deadline = time.monotonic() + _FINISH_TIMEOUT_S
+    while time.monotonic() < deadline:
+        workers.campaigns.check()
+        sent, looked_at = workers.tenants.face.counts(), workers.campaigns.face.counts()
+        if sent and looked_at and looked_at.handled >= sent.signals:
+            return
+        time.sleep(_LOOK_S)
+
+
+def _result(scene: Scene, workers: Workers) -> DemoResult:
     gateway, seen = scene.gateway, list(scene.watch.seen)
-    counts = worker.face.counts()
+    counts = workers.tenants.face.counts()
     decisions: dict[str, int] = {}
     worst: dict[str, str] = {}
     for decision, _ in seen:
@@ -142,7 +195,7 @@ def _result(scene: Scene, worker: RunningWorker) -> DemoResult:
         decisions[action.value] = decisions.get(action.value, 0) + 1
         if action.severity > Action(worst.get(decision.key, "allow")).severity:
             worst[decision.key] = action.value
-    latencies = sorted(latency_s for _, latency_s in seen)
+    latencies = sorted(latency_s for decision, latency_s in seen if not decision.campaign_id)
     noisy = scene.traffic.noisy_tenant
     denied_s = gateway.first_denied_s.get(noisy or "")
     return DemoResult(
@@ -158,7 +211,33 @@ def _result(scene: Scene, worker: RunningWorker) -> DemoResult:
             "subject": f"tenant:{noisy}" if noisy else None,
             "denied_after_s": round(denied_s - gateway.noisy_since_s, 3) if denied_s else None,
         },
+        campaigns=_campaigns(scene, worst),
     )
+
+
+def _campaigns(scene: Scene, worst: Mapping[str, str]) -> list[FoundCampaign]:
+    try:
+        found = read_campaigns(scene.settings)
+    except DecisionLogError as error:
+        raise DemoError(f"the campaigns cannot be read: {error}") from error
+    denied = {key for key, action in worst.items() if Action(action).severity >= Action.THROTTLE.severity}
+    operation = scene.traffic.operation
+    campaigns = []
+    for campaign in found:
+        members = {member["tenant_id"] for member in campaign["members"]}
+        campaigns.append(
+            FoundCampaign(
+                campaign["campaign_id"],
+                campaign["kind"],
+                campaign["status"],
+                campaign["first_alert_time"],
+                members=len(members),
+                acted_on=sum(Subject(member).key in denied for member in members),
+                accounts=None if operation is None else len(operation),
+                outsiders=None if operation is None else len(members - operation),
+            )
+        )
+    return campaigns
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -1,6 +1,8 @@
 """The demo on a terminal: rates, lag, the limiter, and decisions as they come."""
 
 import time
+from collections import Counter
+from collections.abc import Iterator
 
 from rich.console import Group
 from rich.table import Table
@@ -9,7 +11,7 @@ from rich.text import Text
 from stream_app.demo.observers import Seen
 from stream_app.demo.run import Scene
 
-_SHOWN = 8
+_SHOWN, _SHOWN_DENIED = 8, 4
 _COLOURS = {"allow": "green", "observe": "cyan", "throttle": "yellow", "challenge": "yellow", "block": "red"}
 
 
@@ -25,10 +27,23 @@ def draw(scene: Scene) -> Group:
         f"limiter: {gateway.allowed:,} allowed, [bold]{sum(gateway.denied.values()):,}[/] denied",
     )
     decisions = Table("decision", "subject", "why", "after", box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for seen in scene.watch.seen[-_SHOWN:]:
+    for seen in [seen for seen in scene.watch.seen if not seen.decision.campaign_id][-_SHOWN:]:
         decisions.add_row(*_row(seen))
-    denied = Text("  ".join(f"denied {tenant}: {count:,}" for tenant, count in sorted(gateway.denied.items())), "dim")
-    return Group(figures, decisions, denied)
+    most = sorted(gateway.denied.items(), key=lambda entry: (-entry[1], entry[0]))[:_SHOWN_DENIED]
+    denied = Text("  ".join(f"denied {tenant}: {count:,}" for tenant, count in most), "dim")
+    return Group(figures, decisions, *_campaigns(scene), denied)
+
+
+def _campaigns(scene: Scene) -> Iterator[Text]:
+    """A line for each campaign: how far its members are gone against, by the newest decision on each of them."""
+    newest: dict[str, dict[str, str]] = {}
+    for decision, _ in list(scene.watch.seen):
+        if decision.campaign_id:
+            newest.setdefault(decision.campaign_id, {})[decision.key] = decision.action.value
+    for campaign_id, actions in sorted(newest.items()):
+        counts = Counter(actions.values())
+        told = ", ".join(f"{counts[action]} {action}" for action in reversed(_COLOURS) if counts[action])
+        yield Text.assemble(("campaign", "red"), f"  {campaign_id}  {len(actions)} accounts are one operation: {told}")
 
 
 def _row(seen: Seen) -> tuple[Text, str, str, str]:

@@ -3,18 +3,23 @@
 import gzip
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from heapq import merge
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import orjson
 
+from stream_app.demo.operation import Operation
 from stream_app.simulate.population import plan_population
 
 #: History before the demo begins, long enough for a dozen ten-minute windows of every tenant.
 SPAN_S = 3 * 3600
 #: The noisy tenant runs away this long before the end: long enough to see it denied.
 NOISY_S = 15
+#: The campaign begins this long before the end: it is named in the past that is caught up with, its members denied then
+#: and now.
+OPERATION_S = 9_000
 #: Tenants of the made-up population, as a multiple of 400, and the afternoon on which it is observed: some 55,000
 #: requests, the same ones at whatever hour the demo is run.
 SCALE = 1.2
@@ -35,11 +40,12 @@ class Request(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """A stream of requests, and who in it runs away from when on, if that is known."""
+    """A stream of requests, who in it runs away from when on, and who is one campaign, if that is known."""
 
     requests: Iterator[Request]
     noisy_tenant: str | None
     noisy_onset_s: float
+    operation: frozenset[str] | None = None
 
 
 class _Facts(msgspec.Struct):
@@ -51,18 +57,23 @@ _facts = msgspec.json.Decoder(_Facts | list[_Facts])
 
 
 def made_up_traffic(seed: int, duration_s: float) -> Traffic:
-    """Three hours of a population's past and ``duration_s`` of its future, seen from now."""
+    """Three hours of a population's past and ``duration_s`` of its future, seen from now, and a campaign in it."""
     end = datetime.now(UTC) + timedelta(seconds=duration_s)
     plan = plan_population(seed, SCALE, AFTERNOON, SPAN_S, NOISY_S)
     shift = end - AFTERNOON
+    operation = Operation(seed, AFTERNOON - timedelta(seconds=OPERATION_S), AFTERNOON)
 
     def requests() -> Iterator[Request]:
-        for event in plan.events():
-            time = datetime.fromisoformat(str(event["time"])) + shift
+        for event in merge(plan.events(), operation.events(), key=_time):
+            time = _time(event) + shift
             value = orjson.dumps(event | {"time": time.isoformat(timespec="milliseconds")})
             yield Request(str(event["tenant_id"]), str(event["account_id"]), time.timestamp(), value)
 
-    return Traffic(requests(), plan.tenants[plan.noisy].tenant_id, end.timestamp() - NOISY_S)
+    return Traffic(requests(), plan.tenants[plan.noisy].tenant_id, end.timestamp() - NOISY_S, operation.tenant_ids)
+
+
+def _time(event: dict[str, object]) -> datetime:
+    return datetime.fromisoformat(str(event["time"]))
 
 
 def file_traffic(path: Path) -> Traffic:

@@ -37,6 +37,18 @@ class RunningWorker(NamedTuple):
         if self.process.poll() is not None:
             raise DemoError(f"the worker ended with code {self.process.returncode}:\n{self.last_words()}")
 
+    def wait_until_ready(self) -> None:
+        """Wait until it has its partitions.
+
+        Raises ``DemoError`` when it ends by itself or takes longer than ``START_TIMEOUT_S``.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.face.is_ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise DemoError(f"the worker was not ready after {START_TIMEOUT_S:.0f} s:\n{self.last_words()}")
+            time.sleep(_LOOK_S)
+
     def last_words(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-2000:]
@@ -48,6 +60,14 @@ def running_worker(settings: Settings, log: Path) -> Iterator[RunningWorker]:
 
     Raises ``DemoError`` when it ends by itself or is not ready within ``START_TIMEOUT_S``.
     """
+    with starting_worker(settings, log) as worker:
+        worker.wait_until_ready()
+        yield worker
+
+
+@contextmanager
+def starting_worker(settings: Settings, log: Path) -> Iterator[RunningWorker]:
+    """The same without waiting, so that several start at once."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     settings = settings.model_copy(update={"web_port": port})
@@ -58,12 +78,6 @@ def running_worker(settings: Settings, log: Path) -> Iterator[RunningWorker]:
         )
     worker = RunningWorker(process, WorkerFace(port), log)
     try:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not worker.face.is_ready():
-            worker.check()
-            if time.monotonic() > deadline:
-                raise DemoError(f"the worker was not ready after {START_TIMEOUT_S:.0f} s:\n{worker.last_words()}")
-            time.sleep(_LOOK_S)
         yield worker
     finally:
         process.send_signal(signal.SIGTERM)

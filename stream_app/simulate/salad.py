@@ -21,13 +21,14 @@ def sketch_pool(seed: np.random.SeedSequence) -> list[Sketch]:
     """Sketches of one wrapper filled with several bodies, all under one system prompt."""
     rng = np.random.default_rng(seed)
     verb = _VERBS[rng.integers(len(_VERBS))]
-    wrapper = f"Please {verb} the following text with {_salad(rng, WRAPPER_WORDS)}"
-    system = f"You are {_salad(rng, WRAPPER_WORDS)}"
+    wrapper = f"Please {verb} the following text with {salad(rng, WRAPPER_WORDS)}"
+    system = f"You are {salad(rng, WRAPPER_WORDS)}"
     return [
-        sketch_prompt(f"{wrapper}: {_salad(rng, BODY_WORDS)}", system, key=SALAD_KEY) for _ in range(BODIES_PER_WRAPPER)
+        sketch_prompt(f"{wrapper}: {salad(rng, BODY_WORDS)}", system, key=SALAD_KEY) for _ in range(BODIES_PER_WRAPPER)
     ]
 
 
-def _salad(rng: np.random.Generator, words: int) -> str:
+def salad(rng: np.random.Generator, words: int) -> str:
+    """Made-up words, as many as asked for."""
     picks = rng.integers(len(_SYLLABLES), size=(words, 3)).tolist()
     return " ".join("".join(_SYLLABLES[syllable] for syllable in word) for word in picks)

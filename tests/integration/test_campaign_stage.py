@@ -116,8 +116,11 @@ def test_both_stages_find_and_tell_what_replay_does(
                 time.sleep(0.2)
             assert found == wanted
             campaign_id = next(key for key in expected if "/" not in key)
-            shown = stillwatch(settings, "campaigns", "dossier", campaign_id, "--json")
-            assert members({str(n): one for n, one in enumerate(orjson.loads(shown)["members"])}) == members(
+            plot = tmp_path / "campaign.svg"
+            shown = stillwatch(settings, "campaigns", "dossier", campaign_id, "--json", "--plot", str(plot))
+            assert_drawn(plot, settings)
+            dossier = orjson.loads(shown.splitlines()[0])
+            assert members({str(n): one for n, one in enumerate(dossier["members"])}) == members(
                 {key: one for key, one in expected.items() if key.startswith(f"{campaign_id}/")}
             )
             assert campaign_id in stillwatch(settings, "campaigns", "list")
@@ -131,6 +134,14 @@ def test_both_stages_find_and_tell_what_replay_does(
     assert len(replay.campaigns) == len([key for key in expected if "/" not in key])
     assert members(expected) <= members(entries_of(replay.campaigns))
     assert {tenant for tenant, _ in wanted} <= again
+
+
+def assert_drawn(plot: Path, settings: Settings) -> None:
+    """The picture holds what the topics do: load from the signals, decisions from their log."""
+    drawn = plot.read_text()
+    for told in ("Requests in ", settings.topic(TopicName.SIGNALS), "Decisions in ", "times likelier"):
+        assert told in drawn
+    assert "left out" not in drawn
 
 
 def kill_tenants_worker(running: Deployment, tmp_path: Path) -> None:

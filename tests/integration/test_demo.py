@@ -9,12 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
+from stream_app.demo.operation import Operation
 from stream_app.detection.decisions import split_key
 from stream_app.simulate.population import plan_population
 from tests.brokers import ROOT
 
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 TIMEOUT_S = 240
-END = datetime(2026, 11, 1, 12, tzinfo=UTC)
+OPERATION = {f"tenant:{name}" for name in Operation(1, NOON, NOON).tenant_ids}
 
 
 def demo(*arguments: str) -> dict[str, Any]:
@@ -31,11 +33,17 @@ def demo(*arguments: str) -> dict[str, Any]:
 
 
 def check_story(result: dict[str, Any]) -> None:
-    """One tenant runs away, is acted on in time, and nobody else is."""
+    """One tenant runs away, forty accounts are one campaign; they are acted on in time, and nobody else is."""
     assert result["events"] >= 50_000
     assert result["dead_letters"] == 0
     acted_on = {each["subject"] for each in result["subjects"] if each["action"] != "observe"}
-    assert {f"tenant:{split_key(subject)[1][0]}" for subject in acted_on} == {result["noisy"]["subject"]}
+    (campaign,) = (each for each in result["campaigns"] if each["status"] == "confirmed")
+    assert (campaign["kind"], campaign["accounts"], campaign["outsiders"]) == ("distillation", 40, 0)
+    assert campaign["members"] >= 36
+    assert campaign["acted_on"] >= 28
+    own = {f"tenant:{split_key(subject)[1][0]}" for subject in acted_on} - OPERATION
+    assert own == {result["noisy"]["subject"]}
+    assert len(acted_on & OPERATION) == campaign["acted_on"]
     assert result["latency_p99_s"] <= 2
     assert result["noisy"]["denied_after_s"] <= 3
     assert result["limiter"]["denied"] > 100
@@ -53,7 +61,7 @@ def test_on_a_real_broker(real_kafka: str) -> None:
 
 
 def test_with_events_of_ones_own(tmp_path: Path) -> None:
-    lines = [orjson.dumps(event) for event in plan_population(2, 0.2, END, 3_600, 200).events()]
+    lines = [orjson.dumps(event) for event in plan_population(2, 0.2, NOON, 3_600, 200).events()]
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join([*lines[:-1], b"not an event", b"[" + lines[-1] + b"]", b""]))
     result = demo("--events", str(path))

@@ -6,7 +6,9 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from stream_app.detection.decisions import Action, Decision, Evidence, Limit
-from stream_app.quantities import clock, duration, printable
+from stream_app.detection.policy import Policy
+from stream_app.detection.rules import Circumstances
+from stream_app.quantities import clock, duration, number, printable
 
 _CONSEQUENCES = {
     Action.ALLOW: "nothing is denied",
@@ -77,3 +79,33 @@ def circumstances(decision: Decision) -> list[Point]:
         kept = "" if budget.withheld is UNSET else f"; {printable(budget.withheld)} was kept back"
         told.append(Point("Harm budget", f"{used}{kept}"))
     return told
+
+
+def policy_lines(decision: Decision, policy: Policy) -> list[Point]:
+    """The lines of the policy that spoke; nothing when they are another version's."""
+    if policy.version != decision.policy.version:
+        return []
+    policy = policy.under(Circumstances(decision.tenant_id, is_watched=decision.listed is not UNSET))
+    told = []
+    for rung, rule in policy.ladder:
+        if rung == decision.policy.rung:
+            line = f"rung {rung}: entered from a score of {rule.enter:g} on, left below {rule.leave:g}"
+            told.append(Point("Rule", f"{line}, for {duration(rule.ttl_s)} at first{_because(rule.reason)}"))
+    for reason in decision.reasons:
+        if feature := policy.features.get(reason.code):
+            line = f"{reason.code}: counts above {number(feature.floor)}, up to {feature.up_to}"
+            told.append(Point("Rule", f"{line}{_because(feature.reason)}"))
+    if (together := policy.together) and _took_together(decision, policy):
+        line = f"together: {together.kinds} different kinds of shape in the same window, up to {together.up_to}"
+        told.append(Point("Rule", line))
+    return told
+
+
+def _took_together(decision: Decision, policy: Policy) -> bool:
+    """Whether none of the features might have gone as far alone."""
+    highest = [policy.features[reason.code].up_to for reason in decision.reasons if reason.code in policy.features]
+    return bool(highest) and all(rung.severity < decision.action.severity for rung in highest)
+
+
+def _because(reason: str | None) -> str:
+    return f" ({printable(reason)})" if reason else ""

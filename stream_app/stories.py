@@ -10,11 +10,20 @@ from stream_app.detection.decisions import Action, Decision, Reason, decision_id
 from stream_app.detection.features import CODES, FEATURES, Feature
 from stream_app.detection.operators import OperatorRecord
 from stream_app.detection.policy import Policy
-from stream_app.detection.rules import Circumstances
-from stream_app.particulars import Point, circumstances, consequence, evidence_points, life, origin
+from stream_app.memberships import (
+    group_name,
+    is_membership,
+    look_further,
+    member_headline,
+    member_otherwise,
+    member_points,
+    member_rule,
+    weight,
+)
+from stream_app.particulars import Point, circumstances, consequence, evidence_points, life, origin, policy_lines
 from stream_app.quantities import RAREST, clock, duration, number, printable, rarity
 
-#: Features by code without window; other codes are told by their unit.
+#: Features by code without window, those in percent with % or a place for the number; other codes by their unit.
 _WORDS = {
     "requests": "requests",
     "input_tokens": "input tokens",
@@ -26,9 +35,9 @@ _WORDS = {
     "accounts": "distinct accounts",
     "model_shift_percent": "% requests to unusual models",
     "provider_errors_percent": "% requests that the provider failed, beyond what it failed others",
-    "latency_percent": "% of the others' latency",
-    "output_per_input_percent": "% output tokens of input tokens",
-    "output_of_max_percent": "% output tokens of what was allowed",
+    "latency_percent": "latency {} of the others'",
+    "output_per_input_percent": "output tokens {} of input tokens",
+    "output_of_max_percent": "output tokens {} of what was allowed",
     "reasoning_per_request": "reasoning tokens per request",
     "refused_percent": "% requests that the model refused",
     "prefixes": "distinct address prefixes",
@@ -37,9 +46,9 @@ _WORDS = {
     "parameter_sets": "combinations of temperature and n",
     "logprobs_percent": "% requests for log probabilities",
     "repeated_prompts_percent": "% prompts that are nearly the same",
-    "jailbreak_percent": "% of the jailbreak score above noise",
-    "cot_elicitation_percent": "% of the score for eliciting reasoning above noise",
-    "growth_percent": "% of the requests of a week before",
+    "jailbreak_percent": "jailbreak score {} above noise",
+    "cot_elicitation_percent": "score for eliciting reasoning {} above noise",
+    "growth_percent": "requests {} of those a week before",
 }
 _LEVEL = re.compile(r"\b(\w+) ≤ (\d+(?:\.\d+)?)")
 
@@ -70,25 +79,35 @@ def tell(decision: Decision, background: Background = _UNKNOWN) -> str:
 def headline(decision: Decision) -> str:
     """One line: who, what, and the reason that carried most."""
     action = f"{decision.action}{' (simulated)' if decision.simulated else ''}"
-    because = f": {seen(decision.reasons[0])}" if decision.reasons else ""
-    return f"{subject_name(decision)}: {action}{because}"
+    return f"{subject_name(decision)}: {action}{_because_of(decision)}"
+
+
+def _because_of(decision: Decision) -> str:
+    if is_membership(decision):
+        return f": {member_headline(decision)}"
+    return f": {seen(decision.reasons[0])}" if decision.reasons else ""
 
 
 def points(decision: Decision, background: Background = _UNKNOWN) -> list[Point]:
     """Every part of the story that the decision has something to say on, most important first."""
     told = [Point("Decision", consequence(decision)), *_reasons(decision, background)]
+    if decision.scope == "account":
+        told.append(
+            Point("Account", "it alone is beyond what its tenant usually does; the tenant's others are left alone")
+        )
     if decision.counterfactual:
-        told.append(Point("Otherwise", otherwise(decision.counterfactual)))
+        told.append(Point("Otherwise", otherwise(decision)))
     told += circumstances(decision)
     told.append(Point("Lasts", life(decision)))
     told += _neighbours(decision, background)
     told.append(Point("Decided by", origin(decision)))
     if decision.origin == "detector" and background.policy:
-        told += _policy_lines(decision, background.policy)
+        rule = [Point("Rule", member_rule(decision))] if is_membership(decision) else None
+        told += rule or policy_lines(decision, background.policy)
     if decision.evidence is not UNSET:
         told += evidence_points(decision.evidence)
     for label, text in (
-        ("Campaign", decision.campaign_id),
+        ("Campaign", look_further(decision) if decision.campaign_id else UNSET),
         ("Replaces", decision.supersedes),
         ("Runbook", decision.runbook_url),
     ):
@@ -110,19 +129,29 @@ def shares(reasons: Sequence[Reason]) -> list[float]:
     return [surprise / (sum(surprises) or 1.0) for surprise in surprises]
 
 
-def otherwise(counterfactual: str) -> str:
+def otherwise(decision: Decision) -> str:
+    """What would have had to be different, in words where they are known."""
+    return member_otherwise(decision) if is_membership(decision) else levels_told(str(decision.counterfactual))
+
+
+def levels_told(counterfactual: str) -> str:
     """The levels at which the decision would not have been made, in words where the features are known."""
     levels = _LEVEL.findall(counterfactual)
     if not levels or any(code not in CODES for code, _ in levels):
         return f"it {printable(counterfactual)}"
-    told = " and ".join(f"at most {_measured(code, float(value))}{_in_window(code)}" for code, value in levels)
-    return f"with {told} this would not have been decided"
+    windows = {_in_window(code) for code, _ in levels}
+    told = [f"{_measured(code, float(value), limited='at most ')}{_in_window(code)}" for code, value in levels]
+    if len(windows) == 1:
+        told = [one.removesuffix(*windows) for one in told]
+        told[-1] += windows.pop()
+    listed = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else told[0]
+    return f"with {listed} this would not have been decided"
 
 
 def track_title(feature: Feature) -> str:
     """A plot's title, such as ``Requests in 60 s``."""
     words = _WORDS.get(feature.code.rpartition("_")[0], f"{feature.unit} ({feature.code})")
-    name = f"{words[2:]}, percent" if words[0] == "%" else words
+    name = f"{words.removeprefix('% ').replace('{} ', '')}, percent" if _is_share(words) else words
     window = f"in {duration(feature.window_s)}"
     busiest = ", the busiest of each minute" if feature.window_s < 60 else ""
     return f"{name[0].upper()}{name[1:]} {window}{busiest}"
@@ -139,16 +168,23 @@ def subject_name(decision: Decision) -> str:
 def seen(reason: Reason) -> str:
     """What was seen and what is usual, such as ``612 requests in 60 s, 17 times the usual 35``."""
     if reason.unit == "nats":
-        return (
-            f"{number(reason.observed)} nats of evidence by shared {printable(reason.code.removeprefix('campaign_'))}"
-        )
+        return f"shared {group_name(reason)}, {weight(reason)}"
     window = f" in {duration(reason.window_s)}" if reason.window_s else ""
     return f"{_measured(reason.code, reason.observed, reason.unit)}{window}, {_compared(reason)}"
 
 
-def _measured(code: str, value: float, unit: str = "") -> str:
-    words = _WORDS.get(code.rpartition("_")[0]) or f"{printable(unit)} ({printable(code)})"
-    return f"{number(value)}{'' if words[0] == '%' else ' '}{words}"
+def _measured(code: str, value: float, unit: str = "", limited: str = "") -> str:
+    """A value in words; ``limited`` goes right before the number."""
+    words = _WORDS.get(code.rpartition("_")[0])
+    if words is None:
+        return f"{limited}{number(value)} {printable(unit)} ({printable(code)})"
+    if "{}" in words:
+        return words.format(f"{limited}{number(value)}%")
+    return f"{limited}{number(value)}{'' if words[0] == '%' else ' '}{words}"
+
+
+def _is_share(words: str) -> bool:
+    return words[0] == "%" or "{}" in words
 
 
 def _in_window(code: str) -> str:
@@ -172,6 +208,8 @@ def _compared(reason: Reason) -> str:
 def _reasons(decision: Decision, background: Background) -> list[Point]:
     if not decision.reasons:
         return [Point("Reason", _reason_without_scores(decision, background))]
+    if is_membership(decision):
+        return member_points(decision)
     carried = shares(decision.reasons)
     told = []
     for place, (reason, share) in enumerate(zip(decision.reasons, carried, strict=True)):
@@ -180,14 +218,14 @@ def _reasons(decision: Decision, background: Background) -> list[Point]:
 
 
 def _told(reason: Reason, share: float) -> str:
-    if reason.unit == "nats":
-        return f"{seen(reason)}; member with probability {reason.score:.4f}"
     weight = f"; {share:.0%} of the score" if share < 1 else ""
     return f"{seen(reason)}; {rarity(reason.score)}{weight}"
 
 
 def _reason_without_scores(decision: Decision, background: Background) -> str:
     if decision.origin == "detector" and decision.action is Action.ALLOW:
+        if background.before is not None and background.before.campaign_id:
+            return "its campaign holds it no longer, and nothing else did for the whole cool-down"
         return "back within the usual range for the whole cool-down"
     if (word := background.word) is not None:
         return printable(f"{word.type} by {word.by}: {word.reason}")
@@ -207,27 +245,6 @@ def _neighbours(decision: Decision, background: Background) -> list[Point]:
 
 
 def _moment(decision: Decision) -> str:
-    because = f": {seen(decision.reasons[0])}" if decision.reasons else ""
+    because = _because_of(decision)
     by = "" if decision.origin == "detector" else f" by the {printable(decision.origin)}"
     return f"{decision.action}{by} at {clock(decision.issued_at)}{because} ({printable(decision.decision_id)})"
-
-
-def _policy_lines(decision: Decision, policy: Policy) -> list[Point]:
-    """The lines of the policy that spoke; nothing when they are another version's."""
-    if policy.version != decision.policy.version:
-        return []
-    policy = policy.under(Circumstances(decision.tenant_id, is_watched=decision.listed is not UNSET))
-    told = []
-    for rung, rule in policy.ladder:
-        if rung == decision.policy.rung:
-            line = f"rung {rung}: entered from a score of {rule.enter:g} on, left below {rule.leave:g}"
-            told.append(Point("Rule", f"{line}, for {duration(rule.ttl_s)} at first{_because(rule.reason)}"))
-    for reason in decision.reasons:
-        if feature := policy.features.get(reason.code):
-            line = f"{reason.code}: counts above {number(feature.floor)}, up to {feature.up_to}"
-            told.append(Point("Rule", f"{line}{_because(feature.reason)}"))
-    return told
-
-
-def _because(reason: str | None) -> str:
-    return f" ({printable(reason)})" if reason else ""

@@ -16,7 +16,9 @@ from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorRecord, OperatorWord, SetPolicy
 from stream_app.detection.policy import Policy, PolicyError, load_policy
+from stream_app.memberships import is_membership
 from stream_app.plots.explanations import NothingRecordedError, Recorded, picture_of
+from stream_app.plots.memberships import compose_member
 from stream_app.plots.pictures import Drawing, compose, to_standalone_svg
 from stream_app.plots.rasters import to_png
 from stream_app.reports.lines import EventFiles, UnreadableError
@@ -66,10 +68,13 @@ def draw(decision: Decision, of_subject: Sequence[Decision], rules: Rules, plot:
     """Write the picture of a decision, with progress on a terminal; ends the command when that cannot be done."""
     try:
         with _recorded(decision, events) as recorded:
-            picture = picture_of(decision, of_subject, rules.policy, recorded, rules.words)
+            if is_membership(decision):
+                drawing = compose_member(decision, of_subject, recorded)
+            else:
+                drawing = compose(picture_of(decision, of_subject, rules.policy, recorded, rules.words))
     except (RecordsGoneError, NothingRecordedError, UnreadableError) as error:
         raise click.ClickException(str(error)) from error
-    write_drawing(compose(picture), plot)
+    write_drawing(drawing, plot)
 
 
 def write_drawing(drawing: Drawing, plot: Path) -> None:

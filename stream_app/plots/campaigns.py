@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from stream_app.detection.decisions import Action
 from stream_app.plots.loads import Actions, Load, milestones, reached, times_likelier
-from stream_app.plots.panels import Frame
-from stream_app.plots.pictures import WIDTH, Drawing, axes, write, write_keys
+from stream_app.plots.pictures import WIDTH, Drawing, axes, open_panel, write
 from stream_app.plots.series import Instant, Series, SeriesPanel
 from stream_app.plots.shapes import Area, Shape, Words
 from stream_app.plots.times import MINUTE_S, Bins, bins_of, clock_at, epoch_s
@@ -32,7 +31,7 @@ KINDS = {
     "content": "prompt skeleton",
 }
 _HOUR_S = 3_600
-_LEFT, _RIGHT = 64, 24
+_LEFT = 64
 _ROW, _BAR_LEFT, _BAR_WIDTH = 22, 360, 240
 #: Longer values are cut: keyed hashes differ in their first digits.
 _MAX_NAME = 24
@@ -161,9 +160,7 @@ def compose_campaign(title: str, told: Sequence[str], plot: CampaignPlot, notes:
     for line in told:
         y = write(shapes, line, y, tone="dim", size=12.5)
     for panel in panels_of(plot):
-        frame = Frame(_LEFT, y + 50, WIDTH - _LEFT - _RIGHT, panel.height)
-        shapes.append(Words("text", frame.left, frame.top - 30, panel.title, 13, is_bold=True))
-        write_keys(shapes, panel.keys(), frame)
+        frame = open_panel(shapes, panel.title, panel.keys(), y, panel.height)
         shapes += panel.draw(frame)
         axes(shapes, frame, panel.highest(), panel.bins)
         y = frame.bottom + 40

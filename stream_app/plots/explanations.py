@@ -83,7 +83,7 @@ def _told(decision: Decision) -> list[str]:
     life = f"Decided at {clock(decision.issued_at)} (▼), until {clock(decision.expires_at)}, by the {decision.origin}"
     told = [f"{life}; policy {decision.policy.version}. Id {decision.decision_id}."]
     if decision.counterfactual:
-        told.append(f"Otherwise: {otherwise(decision.counterfactual)}.")
+        told.append(f"Otherwise: {otherwise(decision)}.")
     return told
 
 

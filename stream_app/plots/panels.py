@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from math import floor, log10
+from math import floor, inf, log10
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct
@@ -15,6 +15,20 @@ from stream_app.plots.tracks import Track
 
 #: A level this many times above everything seen is drawn at the upper edge, so that it does not flatten the series.
 _HEADROOM = 2.0
+#: Features that are parts of a whole: beyond a hundred percent there is nothing, and no level above it is ever reached.
+_PARTS = frozenset(
+    {
+        *(
+            "errors_percent_600s",
+            "model_shift_percent_600s",
+            "provider_errors_percent_600s",
+            "output_of_max_percent_600s",
+        ),
+        *("refused_percent_600s", "logprobs_percent_600s", "repeated_prompts_percent_600s"),
+        *("jailbreak_percent_600s", "cot_elicitation_percent_600s"),
+    }
+)
+_WHOLE = 100.0
 #: Between these many lines the eye still finds its value.
 _MAX_TICKS = 4
 _AXIS_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -90,7 +104,13 @@ class Panel(Struct, frozen=True):
             0.0,
         )
         levels = [value or 0.0 for rung in self.drawn_rungs() for value in track.levels[rung]]
-        return ticks(1.05 * max(seen, min(max([*levels, self.limit or 0.0]), _HEADROOM * seen), 1e-9))[-1]
+        highest = ticks(1.05 * max(seen, min(max([*levels, self.limit or 0.0]), _HEADROOM * seen), 1e-9))[-1]
+        return min(highest, self.most)
+
+    @property
+    def most(self) -> float:
+        """What the feature can never exceed."""
+        return _WHOLE if self.track.feature.code in _PARTS else inf
 
 
 def ticks(highest: float) -> list[float]:

@@ -18,8 +18,8 @@ WIDTH = 960
 _LEFT, _RIGHT, _PLOT_HEIGHT = 64, 24, 150
 #: Words of this size are this wide on average, as a share of it; for keys that stand in a row.
 _LETTER = 0.54
-#: Letters of a line times their size: what of the page a line may fill.
-_WRAP_WIDTH = 1_750
+#: Letters of a line times their size: what of the page a line may fill, in the widest of usual fonts.
+_WRAP_WIDTH, _BOLD_WIDTH = 1_720, 1_480
 
 
 class Picture(Struct, frozen=True):
@@ -46,8 +46,8 @@ def compose(picture: Picture) -> Drawing:
     for line in picture.told:
         y = write(shapes, line, y, tone="dim", size=12.5)
     for panel in picture.panels:
-        frame = Frame(_LEFT, y + 50, WIDTH - _LEFT - _RIGHT, _PLOT_HEIGHT)
-        shapes += _panel(panel, frame)
+        frame = open_panel(shapes, track_title(panel.track.feature), keys(panel), y, _PLOT_HEIGHT)
+        _fill(shapes, panel, frame)
         y = frame.bottom + 40
     for note in picture.notes:
         y = write(shapes, note, y + 4, tone="dim", size=12)
@@ -79,25 +79,19 @@ def _style() -> str:
 
 def write(shapes: list[Shape], text: str, y: float, *, tone: str, size: float, is_bold: bool = False) -> float:
     """Add a paragraph whose first line stands on ``y``; where the next one does."""
-    for line in wrap(text, int(_WRAP_WIDTH / size), break_on_hyphens=False):
+    for line in wrap(text, int((_BOLD_WIDTH if is_bold else _WRAP_WIDTH) / size), break_on_hyphens=False):
         shapes.append(Words(tone, 24, y, line, size, is_bold=is_bold))
         y += size * 1.45
     return y
 
 
-def _panel(panel: Panel, frame: Frame) -> list[Shape]:
-    top = panel.highest()
-    shapes: list[Shape] = [
-        Words("text", frame.left, frame.top - 30, track_title(panel.track.feature), 13, is_bold=True)
-    ]
-    write_keys(shapes, keys(panel), frame)
+def _fill(shapes: list[Shape], panel: Panel, frame: Frame) -> None:
     shapes += draw(panel, frame)
     for moment in panel.moments:
         if moment.is_told:
             x = frame.left + frame.width * panel.track.bins.place(moment.mark.at_s) / panel.track.bins.count
             shapes.append(Area(moment.mark.action, [(x - 6, frame.top - 8), (x + 6, frame.top - 8), (x, frame.top)]))
-    axes(shapes, frame, top, panel.track.bins)
-    return shapes
+    axes(shapes, frame, panel.highest(), panel.track.bins)
 
 
 def axes(shapes: list[Shape], frame: Frame, top: float, bins: Bins) -> None:
@@ -112,18 +106,30 @@ def axes(shapes: list[Shape], frame: Frame, top: float, bins: Bins) -> None:
         shapes.append(Words("dim", x, frame.bottom + 18, label, 11.5, "middle"))
 
 
-def write_keys(shapes: list[Shape], told: Iterable[Key], frame: Frame) -> None:
-    """Add what each tone means, in a row above a frame."""
-    x, y = frame.left, frame.top - 12
-    for tone, text, is_area in told:
-        if is_area:
-            shapes.append(Area(tone, [(x, y - 9), (x + 16, y - 9), (x + 16, y), (x, y)]))
-        elif tone.startswith("mark"):
-            shapes.append(Line(tone, [(x + 8, y - 10), (x + 8, y + 1)]))
-        else:
-            shapes.append(Line(tone, [(x, y - 4.5), (x + 16, y - 4.5)], is_dashed=tone.startswith(("level", "limit"))))
-        shapes.append(Words("dim", x + 22, y, text, 11.5))
-        x += 22 + len(text) * 11.5 * _LETTER + 18
+def open_panel(shapes: list[Shape], title: str, told: Sequence[Key], y: float, height: float) -> Frame:
+    """Write a panel's title, and below it what each tone means in as many rows as that takes; the frame below them."""
+    left, right, y = float(_LEFT), float(WIDTH - _RIGHT), y + 20
+    shapes.append(Words("text", left, y, title, 13, is_bold=True))
+    x = left
+    y += 18
+    for key in told:
+        width = 22 + len(key.text) * 11.5 * _LETTER
+        if x > left and x + width > right:
+            x, y = left, y + 17
+        _write_key(shapes, key, x, y)
+        x += width + 18
+    return Frame(left, y + 12, right - left, height)
+
+
+def _write_key(shapes: list[Shape], key: Key, x: float, y: float) -> None:
+    tone, text, is_area = key
+    if is_area:
+        shapes.append(Area(tone, [(x, y - 9), (x + 16, y - 9), (x + 16, y), (x, y)]))
+    elif tone.startswith("mark"):
+        shapes.append(Line(tone, [(x + 8, y - 10), (x + 8, y + 1)]))
+    else:
+        shapes.append(Line(tone, [(x, y - 4.5), (x + 16, y - 4.5)], is_dashed=tone.startswith(("level", "limit"))))
+    shapes.append(Words("dim", x + 22, y, text, 11.5))
 
 
 def keys(panel: Panel) -> list[Key]:
@@ -141,7 +147,8 @@ def keys(panel: Panel) -> list[Key]:
         told.append(Key("band", f"up to {rungs[0]}", is_area=True))
     for rung in rungs:
         if (level := known_at(track.levels[rung], track.bins, at_s)) is not None:
-            told.append(Key(f"level {rung}", f"{rung} above {number(level)}"))
+            above = f"above {number(level)}" if level < panel.most else "out of reach"
+            told.append(Key(f"level {rung}", f"{rung} {above}"))
     if panel.limit is not None:
         told.append(Key("limit", f"limit {number(panel.limit)}"))
     return told

@@ -17,6 +17,8 @@ _LABEL_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7
 _MAX_LABELS = 5
 #: A label nearer to an end of the axis than this share of it would reach beyond it.
 _LABEL_MARGIN = 0.04
+#: The first label has its date: on a phone the next would touch it when nearer than this share of the axis.
+_FIRST_WIDTH = 0.2
 #: The first and last seconds that a date can name, the years 1 and 9999.
 _FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799
 #: Context of a subject's plot around its decisions.
@@ -81,7 +83,8 @@ def labels(bins: Bins) -> list[tuple[float, str]]:
     found: list[tuple[float, str]] = []
     for minute in range(-(-bins.start_min // step) * step, bins.end_min + 1, step):
         share = (minute - bins.start_min) / span
-        if _LABEL_MARGIN <= share <= 1 - _LABEL_MARGIN:
+        is_free = len(found) != 1 or share - found[0][0] >= _FIRST_WIDTH
+        if _LABEL_MARGIN <= share <= 1 - _LABEL_MARGIN and is_free:
             form = "%H:%M" if found and minute % 1_440 else ("%-d %b" if step >= 1_440 else "%-d %b %H:%M")
             found.append((share, clock_at(minute * MINUTE_S, form)))
     return found

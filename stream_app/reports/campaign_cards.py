@@ -5,10 +5,11 @@ from html import escape
 from typing import Any
 
 from stream_app.detection.decisions import Subject
+from stream_app.memberships import certainty
 from stream_app.plots.campaigns import MAX_VALUES, CampaignPlot, SharedValue, panels_of
 from stream_app.quantities import clock
 from stream_app.reports.charts import series_figure
-from stream_app.reports.dossiers import counterfactual, evidence, headline
+from stream_app.reports.dossiers import counterfactual, evidence, headline, member_evidence
 from stream_app.reports.histories import RunHistory
 from stream_app.reports.subjects import pill
 
@@ -66,7 +67,7 @@ def _members(campaign: Mapping[str, Any], history: RunHistory) -> str:
     rows = "".join(_member(member, history) for member in members[:MAX_MEMBERS])
     left = len(members) - MAX_MEMBERS
     more = f'<p class="caption">{left:,} more in campaigns.jsonl.</p>' if left > 0 else ""
-    head = "<tr><th>Member</th><th>Decided</th><th class=n>Probability</th><th>Since</th><th>Nats</th></tr>"
+    head = "<tr><th>Member</th><th>Decided</th><th>Probability</th><th>Since</th><th>Nats</th></tr>"
     return (
         f'<details class="wide"><summary>The {min(len(members), MAX_MEMBERS)} surest of {len(members):,} members'
         f'</summary><table class="subjects members"><thead>{head}</thead>{rows}</table>{more}</details>'
@@ -75,10 +76,8 @@ def _members(campaign: Mapping[str, Any], history: RunHistory) -> str:
 
 def _member(member: Mapping[str, Any], history: RunHistory) -> str:
     told = history.subjects.get(Subject(member["tenant_id"]).key)
-    strongest = sorted(member["nats"].items(), key=lambda entry: -entry[1])
-    nats = ", ".join(f"{escape(group)} {value:+.1f}" for group, value in strongest)
     decided = pill(told.worst.action) if told else "nothing"
     return (
-        f"<tr><td><b>{escape(member['tenant_id'])}</b></td><td>{decided}</td><td class=n>{member['posterior']:.4f}</td>"
-        f"<td>{escape(clock(member['joined_at']))}</td><td>{nats}</td></tr>"
+        f"<tr><td><b>{escape(member['tenant_id'])}</b></td><td>{decided}</td><td>{certainty(member['posterior'])}</td>"
+        f"<td>{escape(clock(member['joined_at']))}</td><td>{escape(member_evidence(member))}</td></tr>"
     )

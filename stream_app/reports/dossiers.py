@@ -4,18 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from stream_app.memberships import GROUPS, certainty
 from stream_app.plots.campaigns import shared_values
 from stream_app.quantities import clock, printable
 
-#: What the groups of links are, in words.
-_GROUPS = {
-    "payer": "payment instruments",
-    "device": "signup devices",
-    "network": "address prefixes",
-    "client": "clients and how requests are made",
-    "genesis": "hours of account creation",
-    "content": "prompt skeletons",
-}
+#: Less would be rounded to nothing.
+_TOLD_NATS = 0.05
 _EXPLANATIONS = {
     "one_payer": "one payment instrument dominates: it may be one customer with many accounts",
     "one_device": "one signup device dominates: it may be one integrator",
@@ -52,7 +46,7 @@ def story(campaign: Mapping[str, Any], most_members: int) -> str:
 def evidence(campaign: Mapping[str, Any]) -> list[str]:
     """What speaks for the campaign, by group of links, what against it, and how its prompts were dealt out."""
     lines = [
-        f"{_GROUPS[proof['group']]}: {proof['nats']:,.0f} [{proof['control_nats']:,.0f}], "
+        f"{GROUPS[proof['group']]}: {proof['nats']:,.0f} [{proof['control_nats']:,.0f}], "
         f"brought by {proof['members']:,.0f} members" + (", a pool of values" if _is_pooled(campaign, proof) else "")
         for proof in campaign["evidence"]
     ]
@@ -80,7 +74,7 @@ def counterfactual(campaign: Mapping[str, Any]) -> list[str]:
     """What would have to be false for the verdict to fall."""
     if campaign["kind"] == "cohort":
         return ["there is none: this is a cohort for a person to look at"]
-    pooled = " and ".join(_GROUPS[group] for group in campaign["pooled"])
+    pooled = " and ".join(GROUPS[group] for group in campaign["pooled"])
     found = [f"the shared {pooled} were no pool, but those of one honest customer"] if pooled else []
     if campaign["kind"] == "distillation":
         found.append("the skeletons that members share were common among others, or their prompts public material")
@@ -94,7 +88,11 @@ def _is_pooled(campaign: Mapping[str, Any], proof: Mapping[str, Any]) -> bool:
 
 
 def _member_line(member: Mapping[str, Any]) -> str:
+    since, sure = clock(member["joined_at"]), certainty(member["posterior"])
+    return f"  {printable(member['tenant_id'])}  {member['role']}, {sure}, since {since}: {member_evidence(member)}"
+
+
+def member_evidence(member: Mapping[str, Any]) -> str:
+    """A member's nats by group, strongest first, without those that say nothing."""
     strongest = sorted(member["nats"].items(), key=lambda entry: -entry[1])
-    nats = ", ".join(f"{group} {value:+.1f}" for group, value in strongest)
-    since = clock(member["joined_at"])
-    return f"  {printable(member['tenant_id'])}  {member['role']}, {member['posterior']:.4f}, since {since}: {nats}"
+    return ", ".join(f"{printable(group)} {nats:+.1f}" for group, nats in strongest if abs(nats) >= _TOLD_NATS)

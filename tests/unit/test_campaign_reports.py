@@ -7,17 +7,23 @@ import msgspec
 import orjson
 import pytest
 from click.testing import CliRunner
-from msgspec import to_builtins
+from msgspec import UNSET, structs, to_builtins
 
 from stream_app.cli.campaigns import campaigns
 from stream_app.detection.campaigns.stage import CampaignStage
-from stream_app.detection.decisions import Action, Decision, PolicyRef
+from stream_app.detection.decisions import Action, Decision, PolicyRef, Reason
 from stream_app.plots.campaigns import CampaignPlot
+from stream_app.plots.explanations import NothingRecordedError, Recorded
 from stream_app.plots.loads import LoadCount, times_likelier
+from stream_app.plots.memberships import compose_member
+from stream_app.plots.shapes import Area, Words
 from stream_app.reports.campaign_cards import campaign_section
 from stream_app.reports.campaigns import plain_campaign
 from stream_app.reports.histories import RunHistory
+from stream_app.stories import Background, tell
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
+from tests.unit.streams import BEGIN_MS as STREAM_BEGIN_MS
+from tests.unit.streams import POLICY, event
 
 BEGIN_MIN = BEGIN_MS // 60_000
 
@@ -163,6 +169,42 @@ def test_the_page_tells_a_campaign_with_its_members_instead_of_each_of_them(resu
         assert told in page
     assert "<script>" not in page
     assert page.count("<article>") == page.count("</article>") == 1
+
+
+def a_member(action: Action = Action.THROTTLE) -> Decision:
+    made = msgspec.json.decode(decision("acme", action, "c-1"), type=Decision)
+    nats = (("campaign_payer", 9.0), ("campaign_content", 2.5))
+    reasons = [Reason(code, value, 0.0, "nats", 0, 0.99999) for code, value in nats]
+    return structs.replace(made, reasons=reasons, counterfactual="would not have fired had the tenant not shared")
+
+
+def test_a_members_story_tells_the_campaign_its_links_and_what_they_weigh() -> None:
+    told = tell(a_member(), Background(policy=POLICY))
+    for words in (
+        "tenant acme: throttle: member of campaign c-1, above all by shared payment instruments",
+        "with probability more than 0.9999",
+        "shares payment instruments with it: 9 nats, 8,100 times likelier in the campaign than outside",
+        "had it shared neither payment instruments nor prompt skeletons with the campaign",
+        "stillwatch campaigns show c-1",
+    ):
+        assert words in told
+    released = structs.replace(a_member(Action.ALLOW), reasons=[], campaign_id=UNSET, decision_id="r")
+    assert "its campaign holds it no longer" in tell(released, Background(before=a_member()))
+
+
+def test_a_members_picture_shows_its_links_and_its_own_requests_with_the_moment() -> None:
+    made = a_member()
+    at_s = (24 * 2 - 3) * 3600 + BEGIN_MS // 1000 - STREAM_BEGIN_MS // 1000
+    events = [event(at_s + 60 * number, "acme") for number in range(5)] + [event(at_s, "other")]
+    recorded = Recorded([orjson.dumps(one) for one in events], "a test", is_whole=True)
+    drawing = compose_member(made, [made], recorded)
+    words = " ".join(shape.text for shape in drawing.shapes if isinstance(shape, Words))
+    for told in ("payment instruments", "9 nats, 8,100 times likelier", "this decision: throttle", "a test"):
+        assert told in words
+    bars = [shape for shape in drawing.shapes if isinstance(shape, Area) and shape.tone == "own"]
+    assert len(bars) == 2
+    with pytest.raises(NothingRecordedError, match="no event of 'acme'"):
+        compose_member(made, [made], Recorded([], "a test", is_whole=True))
 
 
 def test_rarity_compares_members_with_everybody_else() -> None:

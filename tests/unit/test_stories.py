@@ -26,7 +26,7 @@ from stream_app.quantities import duration, rarity
 from stream_app.stories import (
     Background,
     headline,
-    otherwise,
+    levels_told,
     seen,
     shares,
     subject_name,
@@ -175,7 +175,7 @@ def test_shares_of_the_score_follow_its_rarity_and_sum_to_one() -> None:
     [
         (
             "would not have fired with errors_percent_600s ≤ 30 and accounts_600s ≤ 20",
-            "with at most 30% failed requests in 10 min and at most 20 distinct accounts in 10 min "
+            "with at most 30% failed requests and at most 20 distinct accounts in 10 min "
             "this would not have been decided",
         ),
         ("would not have fired with tool_calls_60s ≤ 3", "it would not have fired with tool_calls_60s ≤ 3"),
@@ -185,7 +185,7 @@ def test_shares_of_the_score_follow_its_rarity_and_sum_to_one() -> None:
 def test_what_would_have_had_to_be_different_is_told_in_words_where_they_are_known(
     counterfactual: str, told: str
 ) -> None:
-    assert otherwise(counterfactual) == told
+    assert levels_told(counterfactual) == told
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.code)

@@ -109,22 +109,22 @@ class Outbox:
             self._checkpoint = None
             self.position = checkpoint.position
             self._metrics.checkpoint_seconds.observe(time.monotonic() - checkpoint.began_s)
-        self._count(effects, tally)
+        self._metrics.count_events(tally)
 
     def _transact(self, effects: list[Effect], now_ms: int, checkpoint: Checkpoint | None) -> None:
-        """Runs in a thread, records made there too: thousands of dead letters would hold up the loop."""
+        """Runs in a thread, where records are made and counted, too: thousands of effects would hold up the loop."""
         records = [record for effect in effects for record in self._records_of(effect, now_ms)]
         if checkpoint is None:
             self._producer.send(records)
         else:
             self._producer.checkpoint(records, checkpoint.changes)
+        self._count(effects)
 
-    def _count(self, effects: list[Effect], tally: Tally) -> None:
+    def _count(self, effects: list[Effect]) -> None:
         acknowledged_s = time.time()
         for effect in effects:
             cause_s = effect.cause_ms / 1000 if isinstance(effect, EmitDecision) else acknowledged_s
             self._metrics.count_effect(effect, acknowledged_s - cause_s)
-        self._metrics.count_events(tally)
 
     def _take_tally(self) -> Tally:
         tally, self._tally = self._tally, Tally()

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 import time
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from stream_app.adapters.changelogs import ChangelogCopy
 from stream_app.adapters.instruction_logs import InstructionEntry, InstructionLog
 from stream_app.adapters.journals import journal_record
 from stream_app.adapters.outboxes import Checkpoint, Outbox
+from stream_app.adapters.slices import LONG_BYTES, LONG_EVENTS, slices_of
 from stream_app.adapters.sources import Chunk, SourceReader
 from stream_app.adapters.transactions import PartitionProducer
 from stream_app.detection.campaigns.detector import CampaignDetector
@@ -28,26 +28,11 @@ _log = logging.getLogger(__name__)
 CHECKPOINT_S = 3.0
 #: Closings and encodings done in one slice: some milliseconds, so that nothing waits long for the loop.
 _CLOSINGS, _ENCODINGS = 32, 128
-#: Bytes of records between two looks at the clock: some forty events, whether they come one by one or in arrays. Each
-#: may close a few tenants too, half a millisecond in all.
-_SLICE_BYTES = 16 << 10
 #: Work after which other tasks of the loop have their turn; a turn costs what a few events do.
 _WORK_S = 0.005
 #: Shares of the pause between checkpoints by which a partition's differ from the one's before: the golden ratio spreads
 #: any run of partitions. Together their transactions would hold up one another, and the decisions behind them.
 _STAGGER = 0.618
-
-
-def _slices(records: list[Record], position: int) -> Iterator[list[Record]]:
-    """Those not before a position, a few at a time."""
-    begin, size = bisect_left(records, position, key=lambda record: record.offset), 0
-    for place in range(begin, len(records)):
-        size += len(records[place].value or b"")
-        if size >= _SLICE_BYTES:
-            yield records[begin : place + 1]
-            begin, size = place + 1, 0
-    if begin < len(records):
-        yield records[begin:]
 
 
 class TakenOver(NamedTuple):
@@ -117,7 +102,7 @@ class OwnedPartition:
             if chunk.lost:
                 self._skip(chunk)
             turn_s = time.monotonic()
-            for slice_ in _slices(chunk.records, self.position):
+            for slice_ in slices_of(chunk.records, self.position):
                 await self._replay(slice_)
                 if time.monotonic() - turn_s > _WORK_S:
                     await asyncio.sleep(0)
@@ -153,8 +138,11 @@ class OwnedPartition:
     async def _apply(self, records: Sequence[Record]) -> None:
         if not records:
             return
-        if not self._detector.is_slow:
-            self._emit(self._detector.handle(records))
+        if isinstance(self._detector, Detector):
+            if len(records) == 1 and len(records[0].value or b"") > LONG_BYTES:
+                await self._apply_long(self._detector, records[0])
+            else:
+                self._emit(self._detector.handle(records))
             return
         began_s, self._is_away = time.monotonic(), True
         try:
@@ -165,6 +153,14 @@ class OwnedPartition:
             self._metrics.tick_seconds.observe(time.monotonic() - began_s)
         self._has_news = True
         self._outbox.add(effects, tally)
+
+    async def _apply_long(self, detector: Detector, record: Record) -> None:
+        """A record of very many events, the loop having its turn in between; stopped in it, the state is none."""
+        self._is_away = True
+        for effects in detector.handle_long(record, LONG_EVENTS):
+            self._emit(effects)
+            await asyncio.sleep(0)
+        self._is_away = False
 
     def _handle(self, records: Sequence[Record]) -> tuple[list[Effect], Tally]:
         return self._detector.handle(records), self._detector.take_tally()
@@ -241,6 +237,8 @@ class OwnedPartition:
     async def hand_over(self) -> None:
         """Send everything, with a last checkpoint, and note in the copy where the changelog then ends."""
         async with self._turn:
+            if self._is_away:
+                raise RuntimeError(f"partition {self.number}: stopped in the midst of a record")
             await self._outbox.wait_until_sent()
             if self._has_news or self._checkpoint:
                 self._begin_checkpoint()

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Raw, Struct
 
-from stream_app.detection.events import MAX_MESSAGE_BYTES, Event
+from stream_app.detection.events import MAX_EVENTS, MAX_MESSAGE_BYTES, Event
 
 EVENT_TYPE = "stillwatch.request.v1"
 
@@ -50,7 +50,7 @@ def decode_record(value: bytes | None, headers: Mapping[str, bytes]) -> list[Eve
         return [Rejected(RejectReason.EMPTY, "the record has no value")]
     if len(value) > MAX_MESSAGE_BYTES:
         return [Rejected(RejectReason.TOO_LARGE, f"{len(value)} bytes, at most {MAX_MESSAGE_BYTES} are allowed")]
-    if b"\\u0000" in value:
+    if b"\\" in value and b"\\u0000" in value:  # mostly none, and one byte is found ten times as fast as six
         return _decode_each(value)
     try:
         if value[0] == 0x5B:  # an array
@@ -86,6 +86,8 @@ def _decode_each(value: bytes) -> list[Event | Rejected]:
         return [_refusal(error, None)]
     if not elements:
         return [Rejected(RejectReason.EMPTY, "the array has no events")]
+    if len(elements) > MAX_EVENTS:
+        return [Rejected(RejectReason.TOO_LARGE, f"{len(elements)} elements, at most {MAX_EVENTS} are allowed")]
     return [_decode_one(element, index) for index, element in enumerate(elements)]
 
 

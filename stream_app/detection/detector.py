@@ -1,6 +1,6 @@
 """The core of one partition: records in, effects out."""
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from itertools import islice
 
 from msgspec import UNSET
@@ -42,8 +42,6 @@ class Detector:
     Chunk boundaries change nothing but when an effect is returned. Events cost 10 microseconds, active minutes 100.
     """
 
-    is_slow = False
-
     def __init__(
         self, topic: str, partition: int, partitions: int, policy: Policy, encoded: MutableMapping[str, bytes]
     ) -> None:
@@ -74,10 +72,19 @@ class Detector:
     def handle(self, records: Iterable[Record]) -> list[Effect]:
         """Apply records in offset order, none of them before ``position``."""
         for record in records:
-            self._apply(record)
-            if self._tenants.schedule.earliest <= self._closable:
-                self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms, self._closable)
+            items, owner = self._read(record)
+            self._take_each(items, range(len(items)), owner, record)
+            self._end(record)
         return self._take_effects()
+
+    def handle_long(self, record: Record, most: int) -> Iterator[list[Effect]]:
+        """Apply a record of many events, ``most`` at a time; until all are, nothing else may be done here."""
+        items, owner = self._read(record)
+        for first in range(0, len(items), most):
+            self._take_each(items, range(len(items))[first : first + most], owner, record)
+            yield self._take_effects()
+        self._end(record)
+        yield self._take_effects()
 
     def advance(self, now_ms: int, most: int = 1 << 62) -> list[Effect]:
         """Close up to ``most`` due tenants and sweep more; ``now_ms`` only dates the cause of effects."""
@@ -148,52 +155,57 @@ class Detector:
         effects, self._effects = self._effects, []
         return effects
 
-    def _apply(self, record: Record) -> None:
+    def _read(self, record: Record) -> tuple[list[Event | Rejected], str | None]:
+        """What a record holds, and whose it is if the tenant belongs here."""
         items = decode_record(record.value, record.headers)
         owner = owner_of(items)
         if owner not in self._tenants.live and partition_of(owner or "", self._partitions) != self._partition:
             owner = None
-        for place, item in enumerate(items):
-            refused = item if isinstance(item, Rejected) else self._take(item, owner, record)
-            if refused is not None:
-                self._dead_letter(record, refused, place if len(items) > 1 else refused.index)
-        self._state.position = record.offset + 1
+        return items, owner
 
-    def _dead_letter(self, record: Record, refused: Rejected, index: int | None) -> None:
-        self._tally.rejected += 1
-        self._effects.append(
-            DeadLetter(*self._place, record.offset, refused.reason, refused.detail, index, record.value or b"")
-        )
+    def _take_each(self, items: list[Event | Rejected], places: range, owner: str | None, record: Record) -> None:
+        for place in places:
+            item = items[place]
+            no = item if isinstance(item, Rejected) else self._take(item, owner, record)
+            if no is not None:
+                index, original = place if len(items) > 1 else no.index, record.value or b""
+                self._tally.rejected += 1
+                self._effects.append(DeadLetter(*self._place, record.offset, no.reason, no.detail, index, original))
+
+    def _end(self, record: Record) -> None:
+        self._state.position = record.offset + 1
+        if self._tenants.schedule.earliest <= self._closable:
+            self._close_due(_CLOSINGS_PER_RECORD, record.timestamp_ms, self._closable)
 
     def _take(self, event: Event, owner: str | None, record: Record) -> Rejected | None:
         """Count an event, and judge its tenant if that is due; or say why it must not be counted."""
-        time_ms = round(event.time.timestamp() * 1000)
-        refused = refuse_event(event, time_ms, owner, record.timestamp_ms, self._state.watermark.newest_ms)
+        time_ms, state, tenant_id = round(event.time.timestamp() * 1000), self._state, event.tenant_id
+        refused = refuse_event(event, time_ms, owner, record.timestamp_ms, state.watermark.newest_ms)
         if refused is not None:
             return refused
-        self._observe(event.tenant_id, time_ms)
-        tenant = self._tenants.live.get(event.tenant_id)
+        self._observe(tenant_id, time_ms)
+        tenant = self._tenants.live.get(tenant_id)
         if tenant is None or not tenant.is_changed:
-            tenant = self._tenants.wake(event.tenant_id)
+            tenant = self._tenants.wake(tenant_id)
         minute = time_ms // MINUTE_MS
         closable = max(self._closable, minute - LONG_MINUTES)
         if tenant.due <= closable:
             self._close(tenant, closable, record.timestamp_ms)
         if minute <= closable or minute <= tenant.state.windows.closed_minute:
             tenant.count_late(event, minute, closable)
-            self._tenants.schedule.put(event.tenant_id, tenant.due)
-        elif not self._count_in_time(event, tenant, time_ms, record.offset):
+            self._tenants.schedule.put(tenant_id, tenant.due)
+        elif not self._tenants.count(event, tenant, time_ms, record.offset, state.harm):
             self._tally.repeated += 1
             return None
         elif minute <= self._closable + _OPEN_MINUTES:
-            self._state.services.count(event, minute)
+            state.services.count(event, minute)
         tenant.state.last_offset = record.offset
         self._tally.applied += 1
         if record.offset % SAMPLED == 0:
             self._tally.sample(event)
         if self.has_campaigns:
             self._effects += tenant.gather(event, time_ms, self._partition)
-        if is_served(event.status_code) and (time_ms >= tenant.holds_until_ms or min(tenant.room) < 0):
+        if (time_ms >= tenant.holds_until_ms or min(tenant.room) < 0) and is_served(event.status_code):
             self._look(event, tenant, time_ms, record)
         return None
 
@@ -215,18 +227,6 @@ class Detector:
         if (day := sealable_day(self._closable)) > self._state.population.sealed_day:
             self._close_due(1 << 62, self._state.watermark.time_ms, gathered_until(day))  # whatever was not closed yet
             self._state.population.seal(day)
-
-    def _count_in_time(self, event: Event, tenant: Tenant, time_ms: int, offset: int) -> bool:
-        index = time_ms // PANE_MS
-        pane = tenant.pane
-        if pane is None or tenant.pane_index != index:
-            due = tenant.due
-            pane = tenant.open_pane(index, offset, time_ms, event.id)
-            if tenant.know(event, index):
-                self._state.harm.count_active(tenant.state.active_hour)
-            if tenant.due != due:
-                self._tenants.schedule.put(event.tenant_id, tenant.due)
-        return tenant.count(event, pane, time_ms, offset)
 
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
         newest, due = max(tenant.state.windows.panes, default=time_ms // PANE_MS), tenant.due

@@ -7,6 +7,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 #: Limits of the contract. Above them an event is rejected, so that no field can grow the state or the log.
 MAX_MESSAGE_BYTES = 1 << 20
+#: Elements of an array: a message holds no more events, the shortest of which take 135 bytes. Half a million ``1,`` fit
+#: in one, and would be as many dead letters.
+MAX_EVENTS = 8_000
 MAX_ID_CHARS = 128
 MAX_STRING_CHARS = 512
 MAX_TOKENS = 10**9

@@ -82,25 +82,24 @@ class Tenant:
             pane.last_ms = time_ms
         elif time_ms < pane.first_ms:
             pane.first_ms = time_ms
-        is_other = event.account_id != self.account
-        if is_other:
+        if event.account_id != self.account:
             self.account = event.account_id
             self.counts = pane.counts_of(crc32(event.account_id.encode()))
             self.is_counted = False
-        counts = self.counts
+        counts, minute = self.counts, self.minute
         if self._add(event, pane):
             counts.requests += 1
             counts.input_tokens += event.input_tokens
             counts.output_tokens += event.output_tokens
             if not self.is_counted:
                 self.is_counted = True
-                self.minute.add_account(event.account_id)  # type: ignore[union-attr]
-            self.minute.add_model(event.model)  # type: ignore[union-attr]
-            self.minute.shape = add_shape(self.minute.shape, event)  # type: ignore[union-attr]
+                minute.add_account(event.account_id)  # type: ignore[union-attr]
+            minute.add_model(event.model)  # type: ignore[union-attr]
+            minute.shape = add_shape(minute.shape, event)  # type: ignore[union-attr]
             return True
         counts.denied += 1
         if event.status_code >= FAILED_STATUS:
-            self.minute.failed += 1  # type: ignore[union-attr]
+            minute.failed += 1  # type: ignore[union-attr]
         return True
 
     def count_late(self, event: Event, minute: int, closed: int) -> None:
@@ -122,16 +121,16 @@ class Tenant:
 
     def _add(self, event: Event, part: Pane | Minute) -> bool:
         status = event.status_code
-        if not is_served(status):
+        if status >= 400 and not is_served(status):
             part.denied += 1
             return False
-        room = self.room
+        room, input_tokens, output_tokens = self.room, event.input_tokens, event.output_tokens
         part.requests += 1
         room[0] -= 1
-        part.input_tokens += event.input_tokens
-        room[1] -= event.input_tokens
-        part.output_tokens += event.output_tokens
-        room[2] -= event.output_tokens
+        part.input_tokens += input_tokens
+        room[1] -= input_tokens
+        part.output_tokens += output_tokens
+        room[2] -= output_tokens
         if status >= 400:
             part.errors += 1
             room[3] -= 1
@@ -143,7 +142,7 @@ class Tenant:
         if gathering is None:
             gathering = self.state.gathering = Gathering()
         gathering.add(event, time_ms)
-        return self.signal(time_ms, partition)
+        return self.signal(time_ms, partition) if gathering.is_due(time_ms) else []
 
     def signal(self, now_ms: int, partition: int) -> list[EmitSignal]:
         """The tenant's signal, if one is due."""

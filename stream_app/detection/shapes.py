@@ -69,13 +69,14 @@ class Shape(Struct, array_like=True, gc=False):
         if prompt.simhash is not UNSET:
             simhash = int(prompt.simhash, 16)
             self.prompts += 1
-            for known in self.recent:
+            recent = self.recent
+            for known in recent:
                 if (simhash ^ known).bit_count() <= SAME_BITS:
                     self.repeats += 1
                     break
             else:
-                if len(self.recent) < MAX_RECENT:
-                    self.recent[simhash] = None
+                if len(recent) < MAX_RECENT:
+                    recent[simhash] = None
         if prompt.templates is not UNSET:
             for template in prompt.templates:
                 _add_distinct(self.templates, template)

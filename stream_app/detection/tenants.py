@@ -3,6 +3,8 @@
 from collections.abc import Iterator, MutableMapping
 from itertools import islice
 
+from stream_app.detection.events import Event
+from stream_app.detection.harm import Harm
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.schedules import NEVER, Schedule
 from stream_app.detection.state import (
@@ -13,6 +15,7 @@ from stream_app.detection.state import (
     due_minute,
     encode_tenant,
 )
+from stream_app.detection.windows import PANE_MS
 
 #: Above this many live tenants the quiet ones sleep in mid-window: some 50 MB of objects, whatever the flood.
 MAX_LIVE = 20_000
@@ -60,6 +63,19 @@ class Tenants:
             )
         tenant.is_changed = True
         return tenant
+
+    def count(self, event: Event, tenant: Tenant, time_ms: int, offset: int, harm: Harm) -> bool:
+        """Count an event in its pane, and in an hour's first its tenant as active; false for a repeated one."""
+        index = time_ms // PANE_MS
+        pane = tenant.pane
+        if pane is None or tenant.pane_index != index:
+            due = tenant.due
+            pane = tenant.open_pane(index, offset, time_ms, event.id)
+            if tenant.know(event, index):
+                harm.count_active(tenant.state.active_hour)
+            if tenant.due != due:
+                self.schedule.put(event.tenant_id, tenant.due)
+        return tenant.count(event, pane, time_ms, offset)
 
     def forget_rooms(self) -> None:
         """The policy has changed: judge every live tenant at its next event."""

@@ -105,9 +105,11 @@ class Minute(Struct, array_like=True, gc=False):
     def add_model(self, model: str) -> None:
         """Count a request to a model."""
         models = self.models
-        if model not in models and len(models) >= MAX_MODELS:
-            model = OTHER_MODELS
-        models[model] = models.get(model, 0) + 1
+        if model not in models:
+            if len(models) >= MAX_MODELS:
+                model = OTHER_MODELS
+            models.setdefault(model, 0)
+        models[model] += 1
 
 
 class Windows(Struct, array_like=True, gc=False):

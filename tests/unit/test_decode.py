@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stream_app.detection.decode import EVENT_TYPE, Rejected, RejectReason, decode_record
-from stream_app.detection.events import MAX_MESSAGE_BYTES, Event
+from stream_app.detection.events import MAX_EVENTS, MAX_MESSAGE_BYTES, Event
 from stream_app.detection.records import Record
 from tests.unit.streams import dead_letters, event, new_detector, record, to_ms
 
@@ -44,6 +44,7 @@ def refused(value: bytes | None, headers: dict[str, bytes] | None = None) -> Rej
         (GOOD.replace(b"acme-user", rb"\u0000"), RejectReason.INVALID),
         (GOOD.replace(b'"tenant_id":"acme"', rb'"tenant_id":"\u0000partition"'), RejectReason.INVALID),
         (b" " * (2 << 20), RejectReason.TOO_LARGE),
+        (b"[" + b"1," * MAX_EVENTS + b"1]", RejectReason.TOO_LARGE),
     ],
 )
 def test_what_is_no_event_is_refused_with_its_reason(value: bytes | None, reason: RejectReason) -> None:
@@ -53,6 +54,13 @@ def test_what_is_no_event_is_refused_with_its_reason(value: bytes | None, reason
 def test_the_largest_allowed_record_is_read() -> None:
     assert isinstance(decode_record(GOOD.ljust(MAX_MESSAGE_BYTES), {})[0], Event)
     assert refused(GOOD.ljust(MAX_MESSAGE_BYTES + 1)) == RejectReason.TOO_LARGE
+
+
+def test_no_message_holds_more_events_than_an_array_may_have() -> None:
+    names = dict.fromkeys(("id", "tenant_id", "account_id", "model"), "a")
+    shortest = orjson.dumps(event(0, input_tokens=0, output_tokens=0) | names)
+    assert isinstance(decode_record(shortest, {})[0], Event)
+    assert MAX_EVENTS * len(shortest + b",") > MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What the core decides on streams whose truth is known: who is throttled, how soon, and who is left alone."""
 
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 
@@ -53,6 +53,20 @@ def test_a_burst_of_sixty_times_the_usual_is_throttled_within_seconds_and_others
     assert to_ms(throttle.issued_at) - BEGIN_MS <= (HOUR_S + 15) * 1000
     assert not throttle.simulated
     assert throttle.limit.requests_per_minute >= 60
+
+
+@pytest.mark.parametrize("most", [1, 7, 1_000])
+def test_a_long_record_in_parts_is_the_record_at_once(most: int) -> None:
+    burst = steady(HOUR_S, HOUR_S + 60, 600, name="burst")
+    calm = records(in_order(steady(0, HOUR_S, 10), ordinary(HOUR_S)))
+    long = record(len(calm), *burst[:300], event(HOUR_S, "somebody-else"), *burst[300:])
+    at_once, in_parts = new_detector(), new_detector()
+    effects = at_once.handle([*calm, long])
+    assert decisions(effects)
+    parts = chain(in_parts.handle(calm), *in_parts.handle_long(long, most))
+    assert list(parts) == effects
+    assert in_parts.take_changes() == at_once.take_changes()
+    assert in_parts.take_tally() == at_once.take_tally()
 
 
 def test_whoever_stays_below_the_floor_is_never_decided_on() -> None:

@@ -34,11 +34,10 @@ _signal = msgspec.json.Decoder(Signal)
 class CampaignDetector:
     """The calls of ``Detector`` around a ``CampaignStage``; (state, policy, signals) fix (state', effects).
 
-    A tick's place among the signals follows from these alone. A tick takes seconds, and so then does ``handle``
-    (``is_slow``): off the event loop, with no other call meanwhile.
+    A tick's place among the signals follows from these alone. A tick takes seconds, and so then does ``handle``: off
+    the event loop, with no other call meanwhile.
     """
 
-    is_slow = True
     has_due = False
 
     def __init__(self, topic: str, partition: int, policy: Policy, encoded: MutableMapping[str, bytes]) -> None:

@@ -2,8 +2,9 @@
 
 Half of the records come from a fixed set of tenants that burst in turn, the other half from a constant number of
 tenants that are replaced all the time: old ones fall silent, and are kept for thirty days as encoded states. Among
-them are arrays, repeats, late events and rubbish. Memory, open handles and lag are sampled; at the end the core runs
-over the whole source topic in one piece, and states, decisions and dead letters are compared with the worker's.
+them are arrays, repeats, late events and rubbish. With ``--constant`` none is replaced, and memory has no reason to
+grow at all. Memory, open handles and lag are sampled; at the end the core runs over the whole source topic in one
+piece, and states, decisions and dead letters are compared with the worker's.
 
 Exit status 1 when lag grows, handles leak or anything differs.
 """
@@ -63,14 +64,20 @@ class Sample(NamedTuple):
 class ChangingPopulation(Population):
     """The fault tests' population, of which one half is always new."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, is_constant: bool) -> None:
         super().__init__(seed)
         self.drawn = 0
+        self._is_constant = is_constant
         self._last: Sent | None = None
+
+    @property
+    def replaced(self) -> int:
+        """Tenants that have fallen silent."""
+        return 0 if self._is_constant else self.drawn // RECORDS_A_TENANT
 
     def tenant(self) -> str:
         """One of those that are active now."""
-        return f"soak-{self.drawn // RECORDS_A_TENANT + self._random.randrange(ACTIVE)}"
+        return f"soak-{self.replaced + self._random.randrange(ACTIVE)}"
 
     def draw(self, time_ms: int) -> Sent:
         """The next record, now and then an odd one."""
@@ -89,14 +96,14 @@ class ChangingPopulation(Population):
 class ChangingTraffic(Traffic):
     """Traffic of a population that changes."""
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial, is_constant: bool) -> None:
         super().__init__(trial.settings, trial.cluster.bootstrap, SEED, RATE)
-        self._population: ChangingPopulation = ChangingPopulation(SEED)
+        self._population: ChangingPopulation = ChangingPopulation(SEED, is_constant)
 
     @property
     def tenants(self) -> int:
         """Tenants of the changing half so far."""
-        return ACTIVE + self._population.drawn // RECORDS_A_TENANT
+        return ACTIVE + self._population.replaced
 
 
 def main() -> int:
@@ -104,6 +111,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # broker and worker are stopped on the way out
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description="A long mixed load.")
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--constant", action="store_true", help="the same tenants all the time")
     args = parser.parse_args()
     console = Console()
     os.sched_setaffinity(0, {BROKER_CORE})
@@ -113,7 +121,7 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="soak-") as folder,
             Trial(cluster, "soak", Path(folder), seed=SEED, rate=RATE) as trial,
         ):
-            return _soak(trial, 60 * args.minutes, console)
+            return _soak(trial, 60 * args.minutes, args.constant, console)
     except NoRealBrokerError as error:
         console.print(str(error), markup=False)
         return 1
@@ -121,8 +129,8 @@ def main() -> int:
         return 130
 
 
-def _soak(trial: Trial, duration_s: float, console: Console) -> int:
-    traffic = trial.traffic = ChangingTraffic(trial)
+def _soak(trial: Trial, duration_s: float, is_constant: bool, console: Console) -> int:
+    traffic = trial.traffic = ChangingTraffic(trial, is_constant)
     with pinned(WORKER_CORES):
         (worker,) = trial.start_workers(1)
     traffic.start()

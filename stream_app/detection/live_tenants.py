@@ -179,6 +179,8 @@ class Tenant:
 
 def _times_to_wake(state: TenantState) -> list[int]:
     """When standings and operators' words want a look, though nothing may have happened."""
+    if not (state.standing or state.accounts or state.overrides or state.watches or state.soft_starts):
+        return []
     times = [standing.wakes_ms for standing in state.accounts.values()]
     if state.standing:
         times.append(state.standing.wakes_ms)

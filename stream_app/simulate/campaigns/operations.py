@@ -20,7 +20,8 @@ COUNTED = 5_000
 class Operation:
     """A campaign at work in one stream; ``first_row`` is its first account's row, ``number`` its place.
 
-    ``extractions`` counts by hour; memory: two numbers per account.
+    ``hourly`` counts extraction requests; ``counted_ms`` is the time of the 5,000th, ``half_ms`` when there was half a
+    one per account, which is as much of a small campaign as that is of one of 10,000. Memory: two numbers per account.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Operation:
         self.first_ms: Floats = np.full(len(members.accounts), np.inf)
         self.hourly: dict[float, int] = {}
         self.counted_ms = np.inf
+        self.half_ms = np.inf
         self.total = 0
         self._load: Load = load_of(campaign.load, members.accounts, members.joins_ms, campaign.mix, rng)
 
@@ -60,11 +62,16 @@ class Operation:
         chosen = arrivals.campaign == self.number
         rows, times = arrivals.account[chosen] - self.first_row, arrivals.time_ms[chosen]
         np.minimum.at(self.first_ms, rows, times)
-        if self.total < COUNTED <= self.total + len(times):
-            self.counted_ms = float(times[COUNTED - self.total - 1])
+        self.counted_ms = min(self.counted_ms, self._time_of(COUNTED, times))
+        self.half_ms = min(self.half_ms, self._time_of(-(-len(self.first_ms) // 2), times))
         self.total += len(times)
         for hour, count in zip(*np.unique(times // HOUR_MS * HOUR_MS, return_counts=True), strict=True):
             self.hourly[float(hour)] = self.hourly.get(float(hour), 0) + int(count)
+
+    def _time_of(self, number: int, times: Floats) -> float:
+        """When the extraction request of that number came, if it is the next of these."""
+        place = number - self.total - 1
+        return float(times[place]) if 0 <= place < len(times) else np.inf
 
     def tilt(self, arrivals: Arrivals, shapes: Shapes, rng: np.random.Generator) -> None:
         """Give extraction requests the campaign's shape in part."""

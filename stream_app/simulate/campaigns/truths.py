@@ -65,6 +65,7 @@ def _described(operation: Operation) -> dict[str, object]:
         ],
     }
     times = {"first_extraction_time": first_ms, "counted_extraction_time": operation.counted_ms, **_shares(operation)}
+    times["half_extraction_time"] = operation.half_ms
     times["pivot_time"] = operation.members.pivots_ms
     return description | {name: rfc3339(time_ms) for name, time_ms in times.items() if np.isfinite(time_ms)}
 

@@ -21,7 +21,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.campaigns.outcomes import Outcome, outcomes
 from benchmarks.campaigns.plans import REPORTED_SEEDS, RIVAL_TABLES, SIZES, TABLES, TUNING_SEEDS, Plan, plans_at
 from benchmarks.campaigns.results import page, write
-from benchmarks.quality.__main__ import enforced_policy
 
 RESULTS = Path(__file__).parents[1] / "results"
 FILE = "campaigns.jsonl"
@@ -86,7 +85,9 @@ def _run(jobs: Sequence[Job], args: argparse.Namespace, commit: str, path: Path,
     with pool, Progress(*columns, console=console, refresh_per_second=1) as bars, path.open("ab") as file:
         task = bars.add_task("streams", total=len(jobs))
         running: dict[Future[list[Outcome]], Job] = {
-            pool.submit(one_stream, plan, seed, args.size, commit, plan.table in RIVAL_TABLES and not args.no_rivals): (
+            pool.submit(
+                outcomes, plan, seed, args.size, commit, rivals=plan.table in RIVAL_TABLES and not args.no_rivals
+            ): (
                 plan,
                 seed,
             )
@@ -111,11 +112,6 @@ def _finished(running: dict[Future[list[Outcome]], Job]) -> Iterator[tuple[Plan,
         plan, seed = running[future]
         error = future.exception()
         yield plan, seed, future.result() if error is None else f"{plan.key}, seed {seed}: {error!r}"
-
-
-def one_stream(plan: Plan, seed: int, size: str, commit: str, rivals: bool) -> list[Outcome]:
-    """What one process does."""
-    return outcomes(plan, seed, size, enforced_policy(), commit, rivals=rivals)
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,7 +14,7 @@ from benchmarks.campaigns.groups import decided, followed
 from benchmarks.campaigns.judging import Judged, judge
 from benchmarks.campaigns.observations import Seen
 from benchmarks.campaigns.plans import SIZES, Plan, world_of
-from stream_app.detection.policy import Policy
+from benchmarks.quality.__main__ import enforced_policy
 from stream_app.evaluation import Decision, Label, Report, Scenario, Scores, evaluate
 from stream_app.evaluation.matches import Truth
 from stream_app.evaluation.scores import DENYING, GRACE_S, SetScore
@@ -75,10 +75,10 @@ class _Stream(Struct, frozen=True):
     head: dict[str, Any]
 
 
-def outcomes(plan: Plan, seed: int, size: str, policy: Policy, commit: str, *, rivals: bool) -> list[Outcome]:
+def outcomes(plan: Plan, seed: int, size: str, commit: str, *, rivals: bool) -> list[Outcome]:
     """Play a stream, and say what the product and the rivals made of it."""
     world = world_of(plan, seed, SIZES[size])
-    judged = judge(world, policy, alone=rivals)
+    judged = judge(world, enforced_policy(), alone=rivals)
     plain: dict[str, Any] = world.scenario()
     for played in plain["campaigns"]:  # half a request per account is as much as 5,000 of 10,000
         played["counted_extraction_time"] = played.get("half_extraction_time")

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.campaigns.outcomes import Outcome, outcomes
-from benchmarks.campaigns.plans import REPORTED_SEEDS, RIVAL_TABLES, SIZES, TABLES, TUNING_SEEDS, Plan, plans_at
+from benchmarks.campaigns.plans import REPORTED_SEEDS, SIZES, TABLES, TUNING_SEEDS, Plan, plans_at
 from benchmarks.campaigns.results import page, write
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -85,9 +85,7 @@ def _run(jobs: Sequence[Job], args: argparse.Namespace, commit: str, path: Path,
     with pool, Progress(*columns, console=console, refresh_per_second=1) as bars, path.open("ab") as file:
         task = bars.add_task("streams", total=len(jobs))
         running: dict[Future[list[Outcome]], Job] = {
-            pool.submit(
-                outcomes, plan, seed, args.size, commit, rivals=plan.table in RIVAL_TABLES and not args.no_rivals
-            ): (
+            pool.submit(outcomes, plan, seed, args.size, commit, rivals=plan.has_rivals and not args.no_rivals): (
                 plan,
                 seed,
             )

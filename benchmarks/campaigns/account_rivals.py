@@ -15,9 +15,9 @@ LIMIT_PER_MINUTE = 50
 #: PRADA (Juuti et al. 2019) waits for 100 queries; light accounts send that in a week, so it is given fewer. Its
 #: threshold on the Shapiro-Wilk statistic is what one benign tenant in 200 of the tuning seeds falls below.
 PRADA_LEAST, PRADA_EVERY, PRADA_DELTA = 30, 10, 0.1
-#: Prompts of a window, as published; the threshold is the most that so many windows of the reference reach.
+#: Prompts of a window, as published; the threshold is the most that so many windows reach right after the reference.
 WINDOW, DRAWN = 1_500, 20
-#: The reference is this share of the stream at its beginning, before any campaign.
+#: Reference and threshold are of this share of the stream at its beginning, before any campaign.
 REFERENCE_SHARE = 0.2
 #: Width of the kernel: half of the bits of unrelated prompts differ.
 WIDTH_BITS = 16.0
@@ -92,17 +92,18 @@ def mmd_windows(seen: Seen, seed: int = 1) -> Windows:
     is_early = seen.time_ms[rows] < begin + REFERENCE_SHARE * (end - begin)
     rng = np.random.default_rng(seed)
     early, later = rows[is_early], rows[~is_early]
-    if len(early) < WINDOW:
+    before, after = early[: len(early) // 2], early[len(early) // 2 :]
+    if len(after) < WINDOW:
         return Windows(np.zeros(0, np.int64), np.zeros(0, np.bool_))
-    reference = _bits(seen.simhash[rng.choice(early, min(len(early), 2 * WINDOW), replace=False)])
+    reference = _bits(seen.simhash[rng.choice(before, min(len(before), 2 * WINDOW), replace=False)])
     own = _kernel(reference, reference).mean()
 
     def discrepancy(chosen: NDArray[np.intp]) -> float:
         bits = _bits(seen.simhash[chosen])
         return float(own + _kernel(bits, bits).mean() - 2 * _kernel(bits, reference).mean())
 
-    starts = rng.integers(0, len(early) - WINDOW + 1, DRAWN)
-    threshold = max(discrepancy(early[start : start + WINDOW]) for start in starts.tolist())
+    starts = rng.integers(0, len(after) - WINDOW + 1, DRAWN)
+    threshold = max(discrepancy(after[start : start + WINDOW]) for start in starts.tolist())
     pieces = [later[start : start + WINDOW] for start in range(0, len(later) - WINDOW + 1, WINDOW)]
     is_odd = np.array([discrepancy(piece) > threshold for piece in pieces], np.bool_)
     return Windows(np.array([seen.time_ms[piece[-1]] for piece in pieces], np.int64), is_odd)

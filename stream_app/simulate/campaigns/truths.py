@@ -38,6 +38,15 @@ class Truth:
             "expect": {},
         }
 
+    def taken_by(self, time_ms: float) -> int:
+        """Extraction requests of all campaigns in the hours begun before that time."""
+        return sum(
+            count
+            for operation in self._operations
+            for hour_ms, count in operation.hourly.items()
+            if hour_ms < time_ms
+        )
+
     def _campaign_part(self, number: int, row: int) -> dict[str, object]:
         operation = self._operations[number]
         place = row - operation.first_row

@@ -4,7 +4,7 @@ RUN := $(BIN)/python -m
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck faults bench quality race soak kafka lock clean
+.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,10 @@ bench: setup ## Run the benchmarks (an hour)
 
 quality: setup ## Measure what is found, how soon, and what is found in vain, beside rivals (a quarter of an hour)
 	@$(RUN) benchmarks.quality --out benchmarks/results
+
+campaigns: setup ## Measure what is found of campaigns, beside rivals, and what evading costs (hours; taken up where broken off)
+	@$(RUN) benchmarks.campaigns
+	@$(RUN) benchmarks.redteam
 
 race: setup ## Race against Flink, Kafka Streams, Bytewax, Quix and plain Faust (an hour)
 	@$(RUN) benchmarks.race --out out/race

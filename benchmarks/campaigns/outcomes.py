@@ -27,9 +27,10 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
 
     ``in_time`` are members, ``act_in_time`` those acted on, until ten minutes after half an extraction request per
     account; ``act_next_day`` a day later. ``named`` are accounts in any decision that denies: recall, and precision
-    over tenants. Delays are hours from the first extraction request, ``delay_half_h`` from half a request per account.
-    ``touched`` counts benign tenants, ``touched_before`` without harm budgets. ``odd`` and ``odd_before`` are shares
-    of windows, of a rival that names nobody.
+    over tenants. Delays are hours from the first extraction request, ``delay_half_h`` from half a request per account;
+    ``before_fifth`` is the share of campaigns found before a fifth of their extraction was done. ``touched`` counts
+    benign tenants, ``touched_before`` without harm budgets. ``odd`` and ``odd_before`` are shares of windows, of a
+    rival that names nobody.
     """
 
     plan: str
@@ -59,6 +60,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     delay_h: float | None = None
     delay_half_h: float | None = None
     alarm_h: float | None = None
+    before_fifth: float | None = None
     touched: int = 0
     touched_before: int = 0
     blocked: int = 0
@@ -188,6 +190,7 @@ def _grouped(scores: Scores) -> dict[str, Any]:
         "heirs": _mean([score.heirs_recall for score in each]),
         "delay_h": _hours([score.delay_s for score in each]),
         "delay_half_h": _hours([score.delay_counted_s for score in each]),
+        "before_fifth": _mean([score.is_before_fifth for score in each]),
         "alarm_h": _hours([score.alarm_delay_s for score in each]),
     }
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from benchmarks.campaigns.acceptance import Told, asked_lines
 from benchmarks.campaigns.charts import Points, chart
 from benchmarks.campaigns.outcomes import MMD, STILLWATCH, Outcome
 from benchmarks.campaigns.plans import ACCOUNTS, MISSING, MIXES, REGIMES, SIZES, plans_at
@@ -12,8 +13,6 @@ from stream_app.simulate.campaigns.links import LINKS
 from stream_app.simulate.campaigns.scenarios import CAMPAIGN_SHARE
 
 Share = tuple[float, float | None]
-#: Outcomes of one plan, a seed each, by plan and detector.
-Told = dict[tuple[str, str], list[Outcome]]
 
 _EXPLAINED = """\
 Labelled streams of [DistillBench](../../docs/distillbench.md) with every hard negative, judged by the whole product
@@ -25,6 +24,11 @@ later. Delays are hours of event time, from the campaign's first extraction requ
 account, of those found; negative ones are earlier: links may show before any extraction. *Harm*: benign tenants
 throttled, challenged or blocked per 100,000, without harm budgets and with them. A campaign is *found* by a verdict,
 not by a cohort for a person."""
+
+_SMALL = """\
+The figures are asked of 10,000 accounts among 100,000 tenants. The worst seed decides. A small campaign has the same
+share of the tenants and as many requests an account, but fewer accounts to show what they share: a cell here says how a
+change moves a figure, not whether the large one is met."""
 
 _RIVALS = """\
 Every rival sees the same events, and whomever it names is taken as acted on. In each cell: share of the campaign's
@@ -46,6 +50,7 @@ def page(told: Sequence[Outcome], size: str, seeds: Sequence[int]) -> str:
     """The whole as Markdown."""
     by_plan = _by_plan(told)
     parts = ["# Campaigns", "", *_circumstances(told, size, seeds), "", _EXPLAINED]
+    parts += ["", "## Asked and reached", "", _SMALL if size == "small" else "", "", *asked_lines(by_plan)]
     for table, title in _TITLES.items():
         plans = [plan for plan in plans_at(SIZES[size]) if plan.table == table]
         rows = [(plan.name, by_plan[plan.key, STILLWATCH]) for plan in plans if (plan.key, STILLWATCH) in by_plan]
@@ -76,7 +81,7 @@ def _circumstances(told: Sequence[Outcome], size: str, seeds: Sequence[int]) -> 
     return [
         f"This is the **{size}** size: {tenants:,} ordinary tenants over {days:g} days, a campaign of "
         f"{tenants * CAMPAIGN_SHARE:,.0f} accounts unless a row says otherwise. Seeds {', '.join(map(str, seeds))}; "
-        f"detection core of commit {commits}; {len(times)} streams, {events:,} events; the product took "
+        f"detection core of commit {commits}; {len(times)} of its streams, {events:,} events; the product took "
         f"{sum(times) / max(len(times), 1):.0f} s of CPU a stream (Python {platform.python_version()}). "
         "Again: `python -m benchmarks.campaigns`; `--size large` is 100,000 tenants, hours a stream.",
     ]
@@ -219,7 +224,7 @@ def _points(by_plan: Told, keys: Iterable[tuple[float, str]], what: str) -> Poin
 def _by_plan(told: Iterable[Outcome]) -> Told:
     """Newest lines last in the file: of one stream and detector the last counts."""
     newest = {(one.plan, one.seed, one.detector): one for one in told}
-    by_plan: Told = defaultdict(list)
+    by_plan: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for one in newest.values():
         by_plan[one.plan, one.detector].append(one)
     return dict(by_plan)

@@ -9,6 +9,7 @@ fitted, so that a kind the pool does not share ends up weighing nothing. An abse
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.detection.campaigns.links import FLOOR, GROUP_CAP, GROUPS, KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats
@@ -36,39 +37,65 @@ class Fit(NamedTuple):
     weights: Weights
 
 
-def ratios(links: Incidence, share: Floats) -> Floats:
-    """Likelihood ratio of every entry, when ``share`` (0..1, by tenant) says how far each belongs to the pool.
+class Ratios(NamedTuple):
+    """Likelihood ratios of entries; that of all other entries is 0."""
 
-    Shares are of all values carried, not of carriers: who asks much carries more of everything.
+    entries: NDArray[np.intp]
+    values: Floats
+
+
+def ratios(links: Incidence, share: Floats) -> Ratios:
+    """Likelihood ratios, when ``share`` (0..1, by tenant) says how far each belongs to the pool.
+
+    Shares are of all values carried, not of carriers: who asks much carries more of everything. Only entries of values
+    that somebody in the pool carries are looked at, so that the cost is that of the pool and not of everybody.
     """
-    columns = len(links.degree)
-    own = share[links.rows]
-    inside = np.bincount(links.cols, weights=own, minlength=columns)
-    within = float(share @ links.carried)
-    beyond = float(links.carried.sum()) - within
-    own_part = own * links.carried[links.rows]
-    held = np.maximum(inside[links.cols] - own, 0.0) / (np.maximum(within - own_part, 0.0) + _DOUBT)
-    outsiders = np.maximum(links.degree[links.cols] - inside[links.cols] - (1.0 - own), 0.0)
-    usual = (outsiders + _UNSEEN) / (np.maximum(beyond, 0.0) + 2 * _UNSEEN)
-    result: Floats = held / usual
-    return result
+    members = np.flatnonzero(share)
+    mine = links.entries_of_tenants(members)
+    inside = np.bincount(links.cols[mine], weights=share[links.rows[mine]], minlength=len(links.degree))
+    entries = links.entries_of_values(np.flatnonzero(inside))
+    rows, cols = links.rows[entries], links.cols[entries]
+    own, inside = share[rows], inside[cols]
+    within = float(share[members] @ links.carried[members])
+    held = np.maximum(inside - own, 0.0) / (np.maximum(within - own * links.carried[rows], 0.0) + _DOUBT)
+    outsiders = np.maximum(links.degree[cols] - inside - (1.0 - own), 0.0)
+    usual = (outsiders + _UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * _UNSEEN)
+    return Ratios(entries, held / usual)
 
 
 def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
-    """Nats of every tenant for one kind under the weights given, and better weights."""
-    count = len(share)
-    ratio = ratios(links, share)
+    """Nats of every tenant for one kind under the weights given, and better weights.
+
+    Tenants that carry none of the pool's values differ only in how many they carry.
+    """
+    entries, ratio = ratios(links, share)
+    rows, log_outside = links.rows[entries], np.log(weights.outside)
     mixed = weights.outside + (1.0 - weights.outside) * ratio
-    logs = np.bincount(links.rows, weights=np.log(mixed), minlength=count) + links.singles * np.log(weights.outside)
-    taking_part = (1.0 - weights.without) * np.exp(np.clip(logs, -_MAX_EXPONENT, _MAX_EXPONENT))
-    nats = np.where(links.has, np.log(weights.without + taking_part), 0.0)
-    part = np.where(links.has, share * taking_part / (weights.without + taking_part), 0.0)
-    shared = np.bincount(links.rows, weights=(1.0 - weights.outside) * ratio / mixed, minlength=count)
+    gain = np.bincount(rows, weights=np.log(mixed) - log_outside, minlength=len(share))
+    levels = _nats(np.arange(links.carried.max(initial=0) + 1) * log_outside, weights.without)
+    nats = np.clip(levels, FLOOR, kind.cap)[links.carried]
+    reached = np.flatnonzero(gain)
+    reached_nats = _nats(gain[reached] + links.carried[reached] * log_outside, weights.without)
+    nats[reached] = np.clip(reached_nats, FLOOR, kind.cap)
+    members = np.flatnonzero(share * links.has)
+    taking_part = _taking_part(gain[members] + links.carried[members] * log_outside, weights.without)
+    part = share[members] * taking_part / (weights.without + taking_part)
+    shared = np.bincount(rows, weights=(1.0 - weights.outside) * ratio / mixed, minlength=len(share))[members]
     fitted = Weights(
-        outside=_between(1.0 - _share_of(float(part @ shared), float(part @ links.carried))),
-        without=_between(1.0 - _share_of(float(part.sum()), float(share[links.has].sum()))),
+        outside=_between(1.0 - _share_of(float(part @ shared), float(part @ links.carried[members]))),
+        without=_between(1.0 - _share_of(float(part.sum()), float(share[members].sum()))),
     )
-    return Fit(np.clip(nats, FLOOR, kind.cap), fitted)
+    return Fit(nats, fitted)
+
+
+def _taking_part(logs: Floats, without: float) -> Floats:
+    taking_part: Floats = (1.0 - without) * np.exp(np.clip(logs, -_MAX_EXPONENT, _MAX_EXPONENT))
+    return taking_part
+
+
+def _nats(logs: Floats, without: float) -> Floats:
+    nats: Floats = np.log(without + _taking_part(logs, without))
+    return nats
 
 
 def by_group(nats: dict[str, Floats]) -> dict[str, Floats]:

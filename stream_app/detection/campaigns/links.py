@@ -51,23 +51,43 @@ FLOOR = -2.5
 class Incidence(NamedTuple):
     """Who carries which value of one kind.
 
-    Entry k says that tenant ``rows[k]`` carries value ``cols[k]``; values that only one tenant carries have no entry
-    and are counted in ``singles``; ``carried`` counts all (both by tenant). ``degree`` and ``values`` (hashes) are by
-    column; ``has`` marks tenants that carry anything at all of this kind: for the others it is no evidence.
+    Entry k says that tenant ``rows[k]`` carries value ``cols[k]``, in order of values: those of value c begin at
+    ``col_starts[c]``. ``by_row`` lists the entries by tenant, those of tenant r from ``row_starts[r]``. Values that
+    only one tenant carries have no entry; ``carried`` counts all by tenant, ``carried_in_all`` is its sum. ``degree`` and
+    ``values`` (hashes) are by column; ``has`` marks tenants that carry anything at all of this kind: for the others it
+    is no evidence.
     """
 
     rows: NDArray[np.int32]
     cols: NDArray[np.int32]
     degree: Floats
     values: NDArray[np.int64]
-    singles: Floats
-    carried: Floats
+    col_starts: NDArray[np.intp]
+    by_row: NDArray[np.intp]
+    row_starts: NDArray[np.intp]
+    carried: NDArray[np.intp]
+    carried_in_all: int
     has: Flags
 
     def holders(self, col: int) -> NDArray[np.int32]:
         """Tenants that carry a value."""
-        found: NDArray[np.int32] = self.rows[self.cols == col]
+        return self.rows[self.col_starts[col] : self.col_starts[col + 1]]
+
+    def entries_of_tenants(self, tenants: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Entries of these tenants."""
+        found: NDArray[np.intp] = self.by_row[_ranges(self.row_starts, tenants)]
         return found
+
+    def entries_of_values(self, cols: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Entries of these columns."""
+        return _ranges(self.col_starts, cols)
+
+
+def _ranges(starts: NDArray[np.intp], chosen: NDArray[np.intp]) -> NDArray[np.intp]:
+    """All places from ``starts[c]`` to before ``starts[c + 1]``, for every c chosen."""
+    first, counts = starts[chosen], starts[chosen + 1] - starts[chosen]
+    ends = np.cumsum(counts)
+    return np.repeat(first - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
 
 
 def incidence(table: NDArray[np.int64]) -> Incidence:
@@ -88,16 +108,23 @@ def incidence(table: NDArray[np.int64]) -> Incidence:
     shared = degree > 1
     renumbered = np.cumsum(shared) - 1
     entries = shared[cols]
-    singles = np.bincount(tenant[~entries], minlength=count).astype(np.float64)
+    rows, carried = tenant[entries].astype(np.int32), np.bincount(tenant, minlength=count)
     return Incidence(
-        rows=tenant[entries].astype(np.int32),
+        rows=rows,
         cols=renumbered[cols[entries]].astype(np.int32),
         degree=degree[shared].astype(np.float64),
         values=values[shared],
-        singles=singles,
-        carried=np.bincount(tenant, minlength=count).astype(np.float64),
+        col_starts=_starts(degree[shared]),
+        by_row=np.argsort(rows, kind="stable"),
+        row_starts=_starts(np.bincount(rows, minlength=count)),
+        carried=carried,
+        carried_in_all=len(tenant),
         has=has,
     )
+
+
+def _starts(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.concatenate([[0], np.cumsum(counts)])
 
 
 class Population(NamedTuple):

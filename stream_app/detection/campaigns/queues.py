@@ -50,8 +50,10 @@ def queue_of(population: Population, profiles: Profiles, pool: Pool) -> Queue:
     likely = pool.share > 0.5
     inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
     is_common = inside >= max(_LEAST_MEMBERS, _LEAST_SHARE * np.count_nonzero(likely))
-    is_own = (ratios(links, pool.share) > _OWN_RATIO) & likely[links.rows] & is_common[links.cols]
-    own = np.unique(links.values[links.cols[is_own]])
+    entries, ratio = ratios(links, pool.share)
+    cols = links.cols[entries]
+    is_own = (ratio > _OWN_RATIO) & likely[links.rows[entries]] & is_common[cols]
+    own = np.unique(links.values[cols[is_own]])
     members = population.rows[likely]
     if not len(own) or not len(members):
         return Queue()

@@ -31,7 +31,8 @@ def signature(population: Population, pool: Pool) -> Signature:
     for kind in KINDS:
         links = population.links[kind.name]
         ratio = np.zeros(len(links.degree))
-        np.maximum.at(ratio, links.cols, ratios(links, pool.share))
+        found = ratios(links, pool.share)
+        np.maximum.at(ratio, links.cols[found.entries], found.values)
         heavy = np.flatnonzero(ratio >= _LEAST_RATIO)
         heavy = heavy[np.argsort(-ratio[heavy], kind="stable")][:MAX_VALUES]
         values[kind.name] = dict(zip(links.values[heavy].tolist(), ratio[heavy].tolist(), strict=True))

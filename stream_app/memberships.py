@@ -1,4 +1,4 @@
-"""A decision on a campaign's member in words: what ties it to the others, and how much that says."""
+"""A decision for a campaign in words: what ties its member to the others, or who carries the value that they share."""
 
 from math import exp
 
@@ -17,6 +17,8 @@ GROUPS = {
     "genesis": "hours of account creation",
     "content": "prompt skeletons",
 }
+#: Scopes of values that members share, in words.
+SCOPES = {"payment_fp": "payment instrument", "signup_fp": "signup device", "ip_prefix": "address prefix"}
 _CODE = "campaign_"
 #: Beyond it four digits say no more.
 _SURE = 0.9999
@@ -34,10 +36,47 @@ def is_membership(decision: Decision) -> bool:
     return decision.campaign_id is not UNSET and any(reason.unit == "nats" for reason in decision.reasons)
 
 
+def is_shared_value(decision: Decision) -> bool:
+    """Whether a decision is about a value that a campaign's members share."""
+    return decision.scope in SCOPES
+
+
+def value_headline(decision: Decision) -> str:
+    """Why it was made, in a few words."""
+    carriers = {reason.code: reason.observed for reason in decision.reasons}
+    members, others = carriers.get("link_members", 0.0), carriers.get("link_outsiders", 0.0)
+    elsewhere = f"{number(others)} other tenant{'' if others == 1 else 's'}" if others else "by nobody else"
+    return f"carried by {number(members)} accounts to act on of campaign {_campaign(decision)}, and {elsewhere}"
+
+
+def value_points(decision: Decision) -> list[Point]:
+    """Who carries the value, and what follows."""
+    told = value_headline(decision)
+    return [Point("Main reason", f"{told}; whoever comes with it is met at the first request")]
+
+
+def _campaign(decision: Decision) -> str:
+    return printable(str(decision.campaign_id))
+
+
+def campaign_because(decision: Decision) -> str:
+    """Why a decision was made for a campaign, in a few words; empty for any other."""
+    if is_membership(decision):
+        return member_headline(decision)
+    return value_headline(decision) if is_shared_value(decision) and decision.reasons else ""
+
+
+def campaign_points(decision: Decision) -> list[Point]:
+    """The reasons of a decision that was made for a campaign; none for any other."""
+    if is_membership(decision):
+        return member_points(decision)
+    return value_points(decision) if is_shared_value(decision) else []
+
+
 def member_headline(decision: Decision) -> str:
     """Why it was made, in a few words."""
     strongest = group_name(decision.reasons[0])
-    return f"member of campaign {printable(str(decision.campaign_id))}, above all by shared {strongest}"
+    return f"member of campaign {_campaign(decision)}, above all by shared {strongest}"
 
 
 def group_name(reason: Reason) -> str:
@@ -59,7 +98,7 @@ def certainty(probability: float) -> str:
 
 def member_points(decision: Decision) -> list[Point]:
     """The reasons of such a decision."""
-    name, sure = printable(str(decision.campaign_id)), certainty(decision.reasons[0].score)
+    name, sure = _campaign(decision), certainty(decision.reasons[0].score)
     told = [Point("Member", f"of campaign {name} with probability {sure}")]
     for place, reason in enumerate(decision.reasons):
         told.append(Point("Also" if place else "Main reason", f"shares {group_name(reason)} with it: {weight(reason)}"))
@@ -73,14 +112,22 @@ def member_otherwise(decision: Decision) -> str:
     return f"had it shared {listed} with the campaign, this would not have been decided"
 
 
-def member_rule(decision: Decision) -> str:
-    """By which rule its rung was chosen."""
+def campaign_rules(decision: Decision) -> list[Point]:
+    """By which rule the rung of a decision for a campaign was chosen; none for any other."""
+    if is_shared_value(decision) or is_membership(decision):
+        return [Point("Rule", _rule(decision))]
+    return []
+
+
+def _rule(decision: Decision) -> str:
     rung = decision.policy.rung
+    if is_shared_value(decision):
+        return f"links: {decision.scope} may be answered by {printable(rung)}; told anew every hour while that holds"
     part = _PARTS.get(Action(rung), "is for its members")
     return f"rung {printable(rung)} {part}; told anew every hour as long as the campaign's verdict holds"
 
 
 def look_further(decision: Decision) -> str:
     """Where the evidence lies: with the campaign, not with one member."""
-    name = printable(str(decision.campaign_id))
+    name = _campaign(decision)
     return f"{name}; stillwatch campaigns show {name} tells what its members share"

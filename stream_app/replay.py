@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
+from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, decode_record
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, EmitDecision, EmitSignal, Tally
-from stream_app.detection.operators import Instruction, JournalEntry, parse_operator
+from stream_app.detection.operators import Instruction, JournalEntry, SetPolicy, parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
@@ -78,7 +79,8 @@ class Replay:
         ]
         for detector in self.detectors:
             detector.has_campaigns = True
-        self._stage = CampaignStage(policy.harm_budgets.campaigns)
+        self._stage = CampaignStage()
+        self._stage.adopt(policy)
         self._ticked_ms = 0
         self.summary = Summary()
         self._offsets = [0] * partitions
@@ -131,6 +133,8 @@ class Replay:
         for verdict in verdicts:
             detector = self.detectors[partition_of(verdict.tenant_id, len(self.detectors))]
             yield from detector.obey(verdict)
+        for made in self._stage.take_link_decisions():
+            yield EmitDecision(made, self._newest_ms) if isinstance(made, Decision) else made
 
     def _handle(self, chunk: Sequence[bytes]) -> Iterator[Effect]:
         by_partition: dict[int, list[Record]] = {}
@@ -161,6 +165,8 @@ class Replay:
         journal = self._journals[partition]
         while journal and journal[0].applied_after_offset < position:
             place = journal.popleft()
+            if isinstance(instruction := self._operator[place.offset][1], SetPolicy):
+                self._stage.adopt(instruction.policy)
             yield from self.detectors[partition].instruct(OPERATOR_LOG, *self._operator[place.offset], OPERATOR_LOG)
 
     def _partition_of(self, value: bytes) -> int:
@@ -180,6 +186,8 @@ class Replay:
     def _instruct(self) -> Iterator[Effect]:
         while self._pending and _at_ms(self._pending[0][1]) <= self._newest_ms:
             offset, instruction, original = self._pending.pop(0)
+            if isinstance(instruction, SetPolicy):
+                self._stage.adopt(instruction.policy)
             for detector in self.detectors:
                 yield from detector.instruct(OPERATOR_LOG, offset, instruction, original, OPERATOR_LOG)
 

@@ -11,13 +11,15 @@ from stream_app.detection.features import CODES, FEATURES, Feature
 from stream_app.detection.operators import OperatorRecord
 from stream_app.detection.policy import Policy
 from stream_app.memberships import (
+    SCOPES,
+    campaign_because,
+    campaign_points,
+    campaign_rules,
     group_name,
     is_membership,
+    is_shared_value,
     look_further,
-    member_headline,
     member_otherwise,
-    member_points,
-    member_rule,
     weight,
 )
 from stream_app.particulars import Point, circumstances, consequence, evidence_points, life, origin, policy_lines
@@ -83,9 +85,8 @@ def headline(decision: Decision) -> str:
 
 
 def _because_of(decision: Decision) -> str:
-    if is_membership(decision):
-        return f": {member_headline(decision)}"
-    return f": {seen(decision.reasons[0])}" if decision.reasons else ""
+    because = campaign_because(decision) or (seen(decision.reasons[0]) if decision.reasons else "")
+    return f": {because}" if because else ""
 
 
 def points(decision: Decision, background: Background = _UNKNOWN) -> list[Point]:
@@ -102,8 +103,7 @@ def points(decision: Decision, background: Background = _UNKNOWN) -> list[Point]
     told += _neighbours(decision, background)
     told.append(Point("Decided by", origin(decision)))
     if decision.origin == "detector" and background.policy:
-        rule = [Point("Rule", member_rule(decision))] if is_membership(decision) else None
-        told += rule or policy_lines(decision, background.policy)
+        told += campaign_rules(decision) or policy_lines(decision, background.policy)
     if decision.evidence is not UNSET:
         told += evidence_points(decision.evidence)
     for label, text in (
@@ -162,7 +162,7 @@ def subject_name(decision: Decision) -> str:
     scope, parts = split_key(decision.key)
     if scope == "account" and len(parts) == 2:
         return printable(f"account {parts[1]} of tenant {parts[0]}")
-    return printable(f"{scope} {'/'.join(parts)}")
+    return printable(f"{SCOPES.get(scope, scope)} {'/'.join(parts)}")
 
 
 def seen(reason: Reason) -> str:
@@ -208,8 +208,8 @@ def _compared(reason: Reason) -> str:
 def _reasons(decision: Decision, background: Background) -> list[Point]:
     if not decision.reasons:
         return [Point("Reason", _reason_without_scores(decision, background))]
-    if is_membership(decision):
-        return member_points(decision)
+    if told := campaign_points(decision):
+        return told
     carried = shares(decision.reasons)
     told = []
     for place, (reason, share) in enumerate(zip(decision.reasons, carried, strict=True)):
@@ -224,6 +224,8 @@ def _told(reason: Reason, share: float) -> str:
 
 def _reason_without_scores(decision: Decision, background: Background) -> str:
     if decision.origin == "detector" and decision.action is Action.ALLOW:
+        if is_shared_value(decision):
+            return "its campaign's act set shares it no longer, too many others carry it, or the policy says so"
         if background.before is not None and background.before.campaign_id:
             return "its campaign holds it no longer, and nothing else did for the whole cool-down"
         return "back within the usual range for the whole cool-down"

@@ -16,6 +16,7 @@ from stream_app.app import DEFAULT_POLICY
 from stream_app.cli import main
 from stream_app.detection.decode import RejectReason
 from stream_app.detection.features import FEATURES, Feature
+from stream_app.detection.link_rules import LinkRules
 from stream_app.detection.policy import Policy, load_policy
 from stream_app.detection.rules import (
     AllowEntry,
@@ -156,6 +157,7 @@ POLICY_PARTS = (
     HarmBudgets,
     HarmBudget,
     Together,
+    LinkRules,
 )
 
 

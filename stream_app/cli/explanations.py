@@ -16,7 +16,7 @@ from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorRecord, OperatorWord, SetPolicy
 from stream_app.detection.policy import Policy, PolicyError, load_policy
-from stream_app.memberships import is_membership
+from stream_app.memberships import is_membership, is_shared_value
 from stream_app.plots.explanations import NothingRecordedError, Recorded, picture_of
 from stream_app.plots.memberships import compose_member
 from stream_app.plots.pictures import Drawing, compose, to_standalone_svg
@@ -66,6 +66,10 @@ def _file_policy() -> Policy:
 
 def draw(decision: Decision, of_subject: Sequence[Decision], rules: Rules, plot: Path, events: Sequence[Path]) -> None:
     """Write the picture of a decision, with progress on a terminal; ends the command when that cannot be done."""
+    if is_shared_value(decision):
+        refuse(
+            f"a shared value has no series of its own: stillwatch campaigns show {decision.campaign_id} --plot {plot}"
+        )
     try:
         with _recorded(decision, events) as recorded:
             if is_membership(decision):

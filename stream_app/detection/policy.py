@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from stream_app.detection.decisions import Action, split_key
 from stream_app.detection.features import CODES, FEATURES
+from stream_app.detection.link_rules import LinkRules
 from stream_app.detection.rules import (
     AllowEntry,
     Circumstances,
@@ -52,6 +53,7 @@ class Policy(BaseModel):
     watchlist: Annotated[list[WatchEntry], Field(max_length=10_000)] = []
     watched: Watched = Watched()
     harm_budgets: HarmBudgets = HarmBudgets()
+    links: LinkRules | None = None
     runbook_url: Annotated[str, Field(max_length=512)] | None = None
 
     @field_validator("features")

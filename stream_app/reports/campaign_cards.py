@@ -5,13 +5,14 @@ from html import escape
 from typing import Any
 
 from stream_app.detection.decisions import Subject
-from stream_app.memberships import certainty
+from stream_app.memberships import certainty, is_shared_value
 from stream_app.plots.campaigns import MAX_VALUES, CampaignPlot, SharedValue, panels_of
 from stream_app.quantities import clock
 from stream_app.reports.charts import series_figure
 from stream_app.reports.dossiers import counterfactual, evidence, headline, member_evidence
 from stream_app.reports.histories import RunHistory
 from stream_app.reports.subjects import pill
+from stream_app.stories import subject_name
 
 #: Campaigns told in full, the confirmed ones first; the others by their headline.
 MAX_CARDS = 10
@@ -42,7 +43,8 @@ def _card(plot: CampaignPlot, history: RunHistory) -> str:
         f'<article><div class="told"><p><b class="name">{escape(id_)}</b></p><p>{escape(said)}.</p>'
         f"<details{is_open}><summary>Why, and what would undo it</summary><p>Evidence in nats, and that of the"
         f" best control group</p><ul>{told}</ul><p>The verdict would fall if</p><ul>{undone}</ul></details></div>"
-        f'<div class="shown">{figures}</div>{_members(campaign, history)}</article>'
+        f'<div class="shown">{figures}{_decided(campaign, history)}</div>'
+        f"{_members(campaign, history)}</article>"
     )
 
 
@@ -60,6 +62,20 @@ def _values(values: Sequence[SharedValue]) -> str:
     )
     title = "<figcaption>What members share, strongest first</figcaption>"
     return f'<figure>{title}<table class="shared">{rows}</table></figure>'
+
+
+def _decided(campaign: Mapping[str, Any], history: RunHistory) -> str:
+    """What was decided on shared values themselves."""
+    ids = {campaign["campaign_id"], *campaign["aliases"]}
+    worst = [one.worst for one in history.subjects.values() if one.worst.campaign_id in ids]
+    rows = "".join(
+        f"<tr><td>{escape(subject_name(one))}</td><td>{pill(one.action)}</td></tr>"
+        for one in worst
+        if is_shared_value(one)
+    )
+    simulated = " (simulated)" if any(one.simulated for one in worst) else ""
+    title = f"<figcaption>Decided on shared values{simulated}</figcaption>"
+    return f'<figure>{title}<table class="shared">{rows}</table></figure>' if rows else ""
 
 
 def _members(campaign: Mapping[str, Any], history: RunHistory) -> str:

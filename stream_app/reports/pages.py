@@ -53,7 +53,7 @@ def render(run: Run) -> str:
 
 def verdict(run: Run) -> str:
     """The result in one sentence."""
-    worst = [history.worst for history in run.history.subjects.values()]
+    worst = [history.worst for history in run.history.subjects.values() if history.worst.tenant_id]
     denying = [decision for decision in worst if decision.action.severity >= Action.THROTTLE.severity]
     denied = {decision.tenant_id for decision in denying}
     watched = {decision.tenant_id for decision in worst if decision.action is Action.OBSERVE} - denied

@@ -14,7 +14,7 @@ from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.entries import entries_of
 from stream_app.detection.campaigns.repetitions import VerdictReader
 from stream_app.detection.campaigns.stage import TICK_MS
-from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitVerdict
+from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitDecision, EmitVerdict
 from stream_app.detection.operators import Ignored
 from stream_app.detection.policy import load_policy
 from stream_app.detection.records import Record
@@ -22,7 +22,8 @@ from stream_app.detection.signals import Profile, Signal
 from stream_app.detection.state import PARTITION_KEY, StateError
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
 
-POLICY = load_policy(DEFAULT_POLICY.read_text(), "default")
+LINKS = "links: {payment_fp: block, signup_fp: challenge, ip_prefix: challenge}"
+POLICY = load_policy(f"{DEFAULT_POLICY.read_text()}\n{LINKS}", "default")
 
 
 def new(encoded: dict[str, bytes] | None = None) -> CampaignDetector:
@@ -78,6 +79,11 @@ def test_a_stage_in_two_pieces_with_its_state_encoded_between_is_the_stage_in_on
         effects += detector.handle(part[200:])
         checkpoint(detector, kept)
     assert effects == whole[0]
+    assert {e.decision.scope for e in effects if isinstance(e, EmitDecision)} == {
+        "payment_fp",
+        "signup_fp",
+        "ip_prefix",
+    }
     assert kept == whole[1]
     assert any(isinstance(effect, EmitVerdict) for effect in effects)
 

@@ -16,8 +16,9 @@ from stream_app.detection.campaigns.states import (
     restore,
     tenant_key,
 )
+from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, RejectReason
-from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitVerdict, Tally
+from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitDecision, EmitVerdict, Tally
 from stream_app.detection.operators import Instruction, SetPolicy
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
@@ -43,7 +44,8 @@ class CampaignDetector:
     def __init__(self, topic: str, partition: int, policy: Policy, encoded: MutableMapping[str, bytes]) -> None:
         self._place = (topic, partition)
         self._encoded = encoded
-        self.stage = CampaignStage(policy.harm_budgets.campaigns)
+        self.stage = CampaignStage()
+        self.stage.adopt(policy)
         self._state, self._seen = restore(self.stage, encoded)
         self._changed: set[str] = set()
         self._is_memory_changed = self._has_to_store_memory = False
@@ -86,7 +88,7 @@ class CampaignDetector:
         """Take in an instruction by its offset in a log; the tenant stage dead-letters what cannot be followed."""
         del original, topic
         if isinstance(instruction, SetPolicy):
-            self.stage.budget = instruction.policy.harm_budgets.campaigns
+            self.stage.adopt(instruction.policy)
         self._state.told[log] = max(offset, self._state.told.get(log, -1))
         return []
 
@@ -130,6 +132,8 @@ class CampaignDetector:
         verdicts = self._take(signal)
         for now_ms in self._due_tick():
             yield from self._tick(now_ms, verdicts)
+            for made in self.stage.take_link_decisions():
+                yield EmitDecision(made, record.timestamp_ms) if isinstance(made, Decision) else made
         for number, verdict in enumerate(verdicts):
             self._changed.add(verdict.tenant_id)
             yield EmitVerdict(verdict, record.offset, number)

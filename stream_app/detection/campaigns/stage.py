@@ -15,6 +15,10 @@ from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import ROLES, roles
 from stream_app.detection.campaigns.signatures import nats_of
 from stream_app.detection.campaigns.verdicts import changes, may_act, update_members
+from stream_app.detection.decisions import Decision
+from stream_app.detection.effects import ForgetDecision
+from stream_app.detection.link_rulings import LinkStanding, rule_links, shared_links
+from stream_app.detection.policy import Policy
 from stream_app.detection.rules import HarmBudget
 from stream_app.detection.signals import Signal
 
@@ -43,18 +47,22 @@ class Memory(Struct):
     tried: Tried = field(default_factory=Tried)
     listed_ms: list[int] = field(default_factory=list)
     looked_ms: int = 0
+    links: dict[str, LinkStanding] = field(default_factory=dict)
 
 
 class CampaignStage:
     """Links tenants by their signals; a function of the signals alone, whatever their order within a tick.
 
     Memory: under a kilobyte a tenant active within 14 days, and eight bytes a tenant for every pool followed. A tick
-    takes some two seconds for 10,000 tenants. ``budget`` may be set between ticks; ``profiles``, ``waiting``,
+    takes some two seconds for 10,000 tenants. What a look decides on shared values waits in ``link_decisions`` for the
+    driver, if there is a ``policy``. Both and ``budget`` may be set between ticks; ``profiles``, ``waiting``,
     ``memory`` and ``told`` (by tenant) are all its state.
     """
 
     def __init__(self, budget: HarmBudget = HarmBudget(share=0.15, at_least=10)) -> None:  # noqa: B008
         self.budget = budget
+        self.policy: Policy | None = None
+        self.link_decisions: list[Decision | ForgetDecision] = []
         self.profiles = Profiles()
         self.waiting: list[Signal] = []
         self.memory = Memory()
@@ -108,9 +116,21 @@ class CampaignStage:
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms)
         for campaign in self.memory.campaigns:
             update_members(campaign, people, self.profiles, now_ms)
+        if self.policy is not None:
+            shared = shared_links(self.memory.campaigns, people, self.profiles, self.policy, now_ms)
+            self.link_decisions += rule_links(self.memory.links, self.policy, shared, now_ms)
         self._keep_shares(people)
         allowed = max(self.budget.at_least, int(self.budget.share * len(people)))
         return changes(self.memory.campaigns, self.told, allowed, now_ms)
+
+    def adopt(self, policy: Policy) -> None:
+        """Go by a policy's harm budget and rules of shared values from the next look on."""
+        self.budget, self.policy = policy.harm_budgets.campaigns, policy
+
+    def take_link_decisions(self) -> list[Decision | ForgetDecision]:
+        """What was decided on shared values since the last call."""
+        made, self.link_decisions = self.link_decisions, []
+        return made
 
     def _take_in(self, now_ms: int) -> None:
         due = [signal for signal in self.waiting if signal.pane_end_ms <= now_ms]

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from stream_app.app import read_policy
+from stream_app.app import DEFAULT_POLICY, read_policy
 from stream_app.cli import main
 from stream_app.demo.workers import running_worker
 from stream_app.detection.campaigns.detector import CampaignDetector
@@ -70,11 +70,13 @@ def on_topic(running: Deployment) -> dict[str, Any]:
     return kept
 
 
-def stage_alone(running: Deployment, settings: Settings) -> tuple[CampaignDetector, list[EmitVerdict]]:
-    """The same core over what lies on the signals topic."""
+def stage_alone(running: Deployment, settings: Settings) -> tuple[CampaignDetector, list[EmitVerdict], set[str]]:
+    """The same core over what lies on the signals topic; its verdicts, and ids of its decisions on shared values."""
     lines = [Record(record.offset, 0, record.value, {}) for record in running.read(TopicName.SIGNALS)]
     detector = CampaignDetector(settings.topic(TopicName.SIGNALS), 0, read_policy(settings), {})
-    return detector, [effect for effect in detector.handle(lines) if isinstance(effect, EmitVerdict)]
+    effects = detector.handle(lines)
+    verdicts = [effect for effect in effects if isinstance(effect, EmitVerdict)]
+    return detector, verdicts, {effect.decision.decision_id for effect in effects if isinstance(effect, EmitDecision)}
 
 
 def wait_for_campaigns(running: Deployment, expected: dict[str, Any]) -> None:
@@ -93,13 +95,15 @@ def members(entries: dict[str, Any]) -> set[str]:
 def test_both_stages_find_and_tell_what_replay_does(
     create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, is_killed: bool
 ) -> None:
-    settings = create_topics_for(topic_prefix, partitions=2)
+    rules = tmp_path / "policy.yaml"
+    rules.write_text(f"{DEFAULT_POLICY.read_text()}\nlinks: {{payment_fp: block, ip_prefix: challenge}}\n")
+    settings = create_topics_for(topic_prefix, partitions=2).model_copy(update={"policy": rules})
     campaigns = settings.model_copy(update={"stage": Stage.CAMPAIGNS})
     sent = [orjson.dumps(event) for event in events()]
     with deployment(settings, tmp_path) as running:
         running.send_events(events())
         running.wait_for(len(sent))
-        stage, told = stage_alone(running, settings)
+        stage, told, links = stage_alone(running, settings)
         expected = orjson.loads(orjson.dumps(entries_of(stage.stage.campaigns)))
         if is_killed:
             with running_worker(campaigns, tmp_path / "killed.log") as first:
@@ -115,6 +119,8 @@ def test_both_stages_find_and_tell_what_replay_does(
             while not wanted <= (found := decided(running)) and time.monotonic() < deadline:
                 time.sleep(0.2)
             assert found == wanted
+            assert links
+            assert {one.decision_id for one in running.decisions() if not one.tenant_id} == links
             campaign_id = next(key for key in expected if "/" not in key)
             plot = tmp_path / "campaign.svg"
             shown = stillwatch(settings, "campaigns", "dossier", campaign_id, "--json", "--plot", str(plot))
@@ -163,4 +169,4 @@ def stillwatch(settings: Settings, *words: str) -> str:
 
 
 def decided(running: Deployment) -> set[tuple[str, str]]:
-    return {(one.tenant_id, str(one.campaign_id)) for one in running.decisions() if one.campaign_id}
+    return {(one.tenant_id, str(one.campaign_id)) for one in running.decisions() if one.campaign_id and one.tenant_id}

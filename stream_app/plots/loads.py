@@ -82,7 +82,7 @@ class Actions(Struct):
         self.decided.setdefault(minute, Counter())[decision.action] += 1
         self.counts[decision.action] += 1
         self.simulated += decision.simulated
-        if decision.action.severity >= Action.THROTTLE.severity:
+        if decision.tenant_id and decision.action.severity >= Action.THROTTLE.severity:
             self.denied.setdefault(decision.key, minute)
 
 

@@ -19,6 +19,9 @@ MAX_CARDS = 10
 #: Members told for each; all of them are in campaigns.jsonl.
 MAX_MEMBERS = 20
 
+#: Decisions on shared values told for each; all of them are in decisions.jsonl.
+MAX_DECIDED = 20
+
 
 def campaign_section(plots: Sequence[CampaignPlot], history: RunHistory) -> str:
     """The section of the page; nothing without a campaign."""
@@ -67,13 +70,14 @@ def _values(values: Sequence[SharedValue]) -> str:
 def _decided(campaign: Mapping[str, Any], history: RunHistory) -> str:
     """What was decided on shared values themselves."""
     ids = {campaign["campaign_id"], *campaign["aliases"]}
-    worst = [one.worst for one in history.subjects.values() if one.worst.campaign_id in ids]
+    worst = [one.worst for _, one in sorted(history.subjects.items()) if one.worst.campaign_id in ids]
+    values = [one for one in worst if is_shared_value(one)]
     rows = "".join(
-        f"<tr><td>{escape(subject_name(one))}</td><td>{pill(one.action)}</td></tr>"
-        for one in worst
-        if is_shared_value(one)
+        f"<tr><td>{escape(subject_name(one))}</td><td>{pill(one.action)}</td></tr>" for one in values[:MAX_DECIDED]
     )
-    simulated = " (simulated)" if any(one.simulated for one in worst) else ""
+    left = len(values) - MAX_DECIDED
+    rows += f"<tr><td>and {left:,} more</td></tr>" if left > 0 else ""
+    simulated = " (simulated)" if any(one.simulated for one in values) else ""
     title = f"<figcaption>Decided on shared values{simulated}</figcaption>"
     return f'<figure>{title}<table class="shared">{rows}</table></figure>' if rows else ""
 

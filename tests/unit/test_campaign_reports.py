@@ -163,10 +163,14 @@ def test_the_page_tells_a_campaign_with_its_members_instead_of_each_of_them(resu
     history = RunHistory()
     for line in (results / "decisions.jsonl").read_bytes().splitlines():
         history.add_decision(msgspec.json.decode(line, type=Decision))
+    value = msgspec.json.decode(decision("x", "challenge", campaign["campaign_id"]), type=Decision)
+    history.add_decision(structs.replace(value, scope="ip_prefix", subject="203.0.1.0%2F24", tenant_id=""))
     assert not history.worst_first()
     page = campaign_section([CampaignPlot(campaign, None, history.actions_of(campaign))], history)
     for told in (campaign["campaign_id"], "recognised as members", "c-client", member, '<span class="pill throttle">'):
         assert told in page
+    assert "address prefix 203.0.1.0/24" in page
+    assert "acted on, 2 in the end" in page
     assert "<script>" not in page
     assert page.count("<article>") == page.count("</article>") == 1
 

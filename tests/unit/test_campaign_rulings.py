@@ -58,7 +58,7 @@ def test_a_role_goes_as_far_as_its_rung_and_no_further_than_the_policy(role: Rol
         ("campaign_payer", 6.5),
         ("campaign_content", 3.25),
     ]
-    assert "6.5 nats of evidence by shared payer" in tell(decision)
+    assert "shares payment instruments with it: 6.5 nats, 670 times likelier" in tell(decision)
 
 
 def test_an_account_network_is_never_blocked() -> None:

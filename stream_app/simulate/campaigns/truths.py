@@ -41,10 +41,7 @@ class Truth:
     def taken_by(self, time_ms: float) -> int:
         """Extraction requests of all campaigns in the hours begun before that time."""
         return sum(
-            count
-            for operation in self._operations
-            for hour_ms, count in operation.hourly.items()
-            if hour_ms < time_ms
+            count for operation in self._operations for hour_ms, count in operation.hourly.items() if hour_ms < time_ms
         )
 
     def _campaign_part(self, number: int, row: int) -> dict[str, object]:

@@ -18,7 +18,7 @@ _MAX_LABELS = 5
 #: A label nearer to an end of the axis than this share of it would reach beyond it.
 _LABEL_MARGIN = 0.04
 #: The first label has its date: on a phone the next would touch it when nearer than this share of the axis.
-_FIRST_WIDTH = 0.2
+_FIRST_WIDTH = 0.22
 #: The first and last seconds that a date can name, the years 1 and 9999.
 _FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799
 #: Context of a subject's plot around its decisions.

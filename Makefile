@@ -48,8 +48,8 @@ quality: setup ## Measure what is found, how soon, and what is found in vain, be
 	@$(RUN) benchmarks.quality --out benchmarks/results
 
 campaigns: setup ## Measure what is found of campaigns, beside rivals, and what evading costs (hours; taken up where broken off)
-	@$(RUN) benchmarks.campaigns
-	@$(RUN) benchmarks.redteam
+	@$(RUN) benchmarks.campaigns --out benchmarks/results
+	@$(RUN) benchmarks.redteam --out benchmarks/results
 
 race: setup ## Race against Flink, Kafka Streams, Bytewax, Quix and plain Faust (an hour)
 	@$(RUN) benchmarks.race --out out/race

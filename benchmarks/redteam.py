@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.campaigns.__main__ import RESULTS, core_commit
+from benchmarks.campaigns.__main__ import OUT, core_commit
 from benchmarks.campaigns.judging import judge
 from benchmarks.campaigns.plans import END
 from benchmarks.quality.__main__ import enforced_policy
@@ -250,7 +250,7 @@ def main() -> int:
     """Search and write redteam.md; exit status 2: bad arguments, 130: broken off."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redteam", description="What it costs to evade.")
     parser.add_argument("--budget", type=int, default=30, metavar="N", help="attacks tried (default: 30)")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"default: {OUT}")
     args = parser.parse_args()
     if args.budget < 2:
         parser.error("--budget must be at least 2")

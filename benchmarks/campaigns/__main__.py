@@ -22,7 +22,7 @@ from benchmarks.campaigns.outcomes import Outcome, outcomes
 from benchmarks.campaigns.plans import REPORTED_SEEDS, SIZES, TABLES, TUNING_SEEDS, Plan, plans_at
 from benchmarks.campaigns.results import page, write
 
-RESULTS = Path(__file__).parents[1] / "results"
+OUT = Path("out/campaigns")
 FILE = "campaigns.jsonl"
 SHORT_ROWS = "regimes/half, mix 10"
 
@@ -128,10 +128,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--draw", action="store_true", help="no new streams: the page from the results that are there")
     parser.add_argument("--no-rivals", action="store_true", help="the product alone")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="streams at a time (default: 1)")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"default: {OUT}")
     args = parser.parse_args()
     if args.jobs < 1:
         parser.error("--jobs must be at least 1")
+    for text in args.rows:
+        if not any(text in plan.key for plan in plans_at(SIZES[args.size])):
+            parser.error(f"--rows {text!r}: no row of size {args.size} has this in its name")
     if args.short:
         args.rows = [SHORT_ROWS]
         args.seeds = args.seeds or TUNING_SEEDS[:1]

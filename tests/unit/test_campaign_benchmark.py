@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from benchmarks.campaigns.__main__ import read
+from benchmarks.campaigns.acceptance import verdicts
 from benchmarks.campaigns.account_rivals import LIMIT_PER_MINUTE, mmd_windows, prada, rate_limit
 from benchmarks.campaigns.charts import chart
 from benchmarks.campaigns.group_rivals import (
@@ -196,6 +197,26 @@ def test_the_page_is_drawn_from_what_is_there_and_says_what_is_missing(tmp_path:
     write(tmp_path, told, "small", (1, 2))
     assert "campaigns-missing.svg" in text
     assert (tmp_path / "campaigns-missing.svg").read_text().startswith("<svg")
+
+
+def met(told: list[Outcome]) -> dict[str, bool | None]:
+    by_plan = {(one.plan, one.detector): [one] for one in told}
+    return {verdict.asked: verdict.is_met for verdict in verdicts(by_plan)}
+
+
+def test_what_was_not_run_is_neither_met_nor_missed() -> None:
+    assert set(met([]).values()) == {None}
+
+
+def test_the_worst_link_decides_and_rivals_are_named_only_when_as_harmless() -> None:
+    told = [outcome(f"ablations/{link}", 1, share) for link, share in (("payment", 0.95), ("client", 0.85))]
+    told.append(outcome("ablations/client", 1, 0.9, detector="harmless"))
+    said = met(told)
+    assert said["any one link missing: members ≥ 90 %"] is False
+    rivals = "every rival beaten on recall at equal or lower benign harm, or the exception named"
+    assert said[rivals] is False
+    harmful = outcome("ablations/client", 1, 0.9, detector="harmful", touched=2)
+    assert met([*told[:2], harmful])[rivals] is True
 
 
 def test_a_chart_spans_its_points() -> None:

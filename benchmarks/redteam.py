@@ -247,13 +247,15 @@ def _floor(field: Field) -> float:
 
 
 def main() -> int:
-    """Search and write redteam.md; exit status 2: bad arguments, 130: broken off."""
+    """Search and write redteam.md; exit status 2: bad arguments, 130: broken off, with a page of what was tried."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redteam", description="What it costs to evade.")
     parser.add_argument("--budget", type=int, default=30, metavar="N", help="attacks tried (default: 30)")
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"default: {OUT}")
     args = parser.parse_args()
     if args.budget < 2:
         parser.error("--budget must be at least 2")
+    tried: list[Result] = []
+    status = 0
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     try:
         with Progress(*columns, console=Console(stderr=True), refresh_per_second=1) as bars:
@@ -261,17 +263,20 @@ def main() -> int:
 
             def played(attack: Attack) -> Result:
                 result = play(attack, LONG)
+                tried.append(result)
                 bars.update(task, advance=1, description=f"{_cents_told(result)} cents")
                 return result
 
-            tried = search(args.budget, played)
+            search(args.budget, played)
     except KeyboardInterrupt:
-        return 130
+        status = 130
+    if not tried:
+        return status
     told = page(tried, LONG, core_commit())
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "redteam.md").write_text(told, encoding="utf-8")
     Console(soft_wrap=True, markup=False, highlight=False).print(told)
-    return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An adversary in the loop: ``python -m benchmarks.redteam [--budget N] [--out FOLDER]``.
+"""An adversary in the loop: ``python -m benchmarks.redteam [--budget N] [--short] [--out FOLDER]``.
 
 Turns the knobs of a campaign one after the other, by what an unseen example costs the attacker, and reports the
 cheapest way found. An attack is a stream of DistillBench, judged by the whole product under the default policy; what it
@@ -250,10 +250,12 @@ def main() -> int:
     """Search and write redteam.md; exit status 2: bad arguments, 130: broken off, with a page of what was tried."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redteam", description="What it costs to evade.")
     parser.add_argument("--budget", type=int, default=30, metavar="N", help="attacks tried (default: 30)")
+    parser.add_argument("--short", action="store_true", help="the smallest field, a tenth of the time")
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help=f"default: {OUT}")
     args = parser.parse_args()
     if args.budget < 2:
         parser.error("--budget must be at least 2")
+    field = SHORT if args.short else LONG
     tried: list[Result] = []
     status = 0
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -262,7 +264,7 @@ def main() -> int:
             task = bars.add_task("attacks", total=args.budget)
 
             def played(attack: Attack) -> Result:
-                result = play(attack, LONG)
+                result = play(attack, field)
                 tried.append(result)
                 bars.update(task, advance=1, description=f"{_cents_told(result)} cents")
                 return result
@@ -272,7 +274,7 @@ def main() -> int:
         status = 130
     if not tried:
         return status
-    told = page(tried, LONG, core_commit())
+    told = page(tried, field, core_commit())
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "redteam.md").write_text(told, encoding="utf-8")
     Console(soft_wrap=True, markup=False, highlight=False).print(told)

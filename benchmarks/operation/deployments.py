@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.race.floors import drain_librdkafka
+from benchmarks.race.floors import DRAINS
 from benchmarks.race.measuring import BROKER_CORE, CONTESTANT_CORE
 from benchmarks.race.workloads import PARTITIONS, SEED, SIZES, Stream, draw_stream
 from stream_app.adapters.topic_admin import create_topics
@@ -64,14 +64,14 @@ class Bench(NamedTuple):
         alter_topic(self.bootstrap, settings.topic(TopicName.REQUESTS), INPUT_CONFIG)
         return settings
 
-    def floor_rate(self) -> float:
-        """Events per CPU second of fetching (librdkafka) and decoding alone, on the core of the workers."""
+    def floor_rate(self, client: str = "librdkafka") -> float:
+        """Events per CPU second of fetching and decoding alone, on the core of the workers."""
         self.tell("floor")
         rates = []
         with pinned(WORKER_CORES):
             for _ in range(3):
                 started_s = time.process_time()
-                rates.append(drain_librdkafka(self.bootstrap, FLOOR_TOPIC) / (time.process_time() - started_s))
+                rates.append(DRAINS[client](self.bootstrap, FLOOR_TOPIC) / (time.process_time() - started_s))
         return median(rates)
 
 

@@ -16,11 +16,12 @@ def measure(bench: Bench) -> Iterator[Figures]:
     stream = bench.stream()
     minutes = _tenant_minutes(stream)
     for repetition in range(bench.repetitions):
-        floor_rate = bench.floor_rate()
+        floor_rate, slower_rate = bench.floor_rate(), bench.floor_rate("aiokafka")
         drained = drain(bench, bench.deploy(f"load-{repetition}"), requests_of(stream))
         yield {
             "case": f"J2, {len(stream.tenants):,} events",
             **drained.figures(floor_rate),
+            "ratio_to_aiokafka": round(drained.events / drained.cpu_s / slower_rate, 4),
             "active_minutes_per_event": round(minutes / len(stream.tenants), 3),
             "checkpoints": drained.checkpoints,
         }

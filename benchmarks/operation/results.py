@@ -93,7 +93,7 @@ def read(folders: Iterable[Path]) -> tuple[Line, dict[str, list[Line]]]:
         for text in (folder / "operation.jsonl").read_bytes().splitlines():
             line = msgspec.json.decode(text)
             if line["kind"] == "machine":
-                machine = line
+                machine = line | {"commits": {*machine.get("commits", ()), line["commit"]}}
             else:
                 own.setdefault(line["name"], []).append(line)
         found |= own
@@ -172,12 +172,13 @@ def _last_line(failed: Line) -> str:
 
 def _circumstances(machine: Line) -> list[str]:
     return [
-        "The ratio to the floor is to fetching (librdkafka) and decoding alone, one event of job J1 a record, measured "
-        "just before. CPU time is that of the worker processes. Repetitions: medians, with the largest load average. "
-        "Where it is above 3, others used the machine at the same time.",
+        "The ratio to the floor is to fetching (librdkafka; in another column aiokafka) and decoding alone, one event "
+        "of job J1 a record, measured just before. CPU time is that of the worker processes. Repetitions: medians, "
+        "with the largest load average. Where it is above 3, others used the machine at the same time.",
         "",
-        f"Measured {machine['at']} on {machine['cores']} cores ({machine['processor']}), one for the broker and the "
-        f"traffic and one for the worker; Python {machine['python']}, {machine['java']}, librdkafka "
+        f"Measured {machine['at']} at commit {', '.join(sorted(machine['commits']))} on {machine['cores']} cores "
+        f"({machine['processor']}), one for the broker and the traffic and one for the worker; Python "
+        f"{machine['python']}, {machine['java']}, librdkafka "
         f"{machine['librdkafka']}, seed {machine['seed']}.",
     ]
 

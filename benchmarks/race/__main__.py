@@ -24,7 +24,7 @@ from kafka.admin import KafkaAdminClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.race.contestants import CONTESTANTS, RIVALS, Contestant, UnavailableError, prepare
+from benchmarks.race.contestants import CONTESTANTS, RIVALS, ROOT, Contestant, UnavailableError, prepare
 from benchmarks.race.measuring import BROKER_CORE, Measurement, Place, run_once
 from benchmarks.race.oracle import Decision, Verdict, expected_decisions, judge
 from benchmarks.race.workloads import PARTITIONS, SEED, SIZES, draw_stream, events_of, fill_topic
@@ -95,6 +95,7 @@ def machine() -> dict[str, object]:
     return {
         "kind": "machine",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
         "seed": SEED,
         "sizes": SIZES,
         "processor": model.partition(":")[2].strip(),
@@ -107,6 +108,11 @@ def machine() -> dict[str, object]:
         "packages": {name: version(name) for name in ("aiokafka", "confluent-kafka", "faust-streaming", "msgspec")},
         "rivals": {path.parent.name: _pinned(path) for path in sorted(RIVALS.glob("*/requirements.txt"))},
     }
+
+
+def _commit() -> str:
+    git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _pinned(requirements: Path) -> list[str]:

@@ -127,6 +127,17 @@ class WatchedDetector(Detector):
         with self._noting("handle"):
             return super().handle(records)
 
+    def handle_long(self, record: Record, most: int) -> Iterator[list[Effect]]:
+        """As any detector."""
+        self.selector.begin()
+        parts = super().handle_long(record, most)
+        while True:
+            with self._noting("handle_long"):
+                effects = next(parts, None)
+            if effects is None:
+                return
+            yield effects
+
     def advance(self, now_ms: int, most: int = 1 << 62) -> list[Effect]:
         """As any detector."""
         with self._noting("advance"):

@@ -2,14 +2,14 @@
 
 from zlib import crc32
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from stream_app.detection.effects import EmitSignal
-from stream_app.detection.events import FAILED_STATUS, Event, is_served
+from stream_app.detection.events import FAILED_STATUS, Client, Event, is_served
 from stream_app.detection.features import Counter
 from stream_app.detection.schedules import NEVER
 from stream_app.detection.shapes import add_shape
-from stream_app.detection.signals import Gathering
+from stream_app.detection.signals import SIGNAL_EVERY_MS, Gathering
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import LONG_MINUTES, MAX_PANE_IDS, MINUTE_MS, PANES, Counts, Minute, Pane, block_end
 
@@ -25,7 +25,18 @@ class Tenant:
     """
 
     __slots__ = (
-        *("account", "counts", "due", "has_levels", "holds_until_ms", "is_changed", "is_counted", "minute", "pane"),
+        *(
+            "account",
+            "client",
+            "counts",
+            "due",
+            "has_levels",
+            "holds_until_ms",
+            "is_changed",
+            "is_counted",
+            "minute",
+            "pane",
+        ),
         *("pane_index", "room", "state", "tenant_id"),
     )
 
@@ -40,6 +51,7 @@ class Tenant:
         self.pane: Pane | None = None
         self.minute: Minute | None = None
         self.account = ""
+        self.client: Client | UnsetType = UNSET
         self.counts = Counts()
         self.is_counted = False
         self.due = self.next_due()
@@ -53,7 +65,7 @@ class Tenant:
         minute = windows.minutes.get(index // PANES)
         if minute is None:
             minute = windows.minutes[index // PANES] = Minute()
-        self.pane_index, self.pane, self.minute, self.account = index, pane, minute, ""
+        self.pane_index, self.pane, self.minute, self.account, self.client = index, pane, minute, "", UNSET
         self.due = min(self.due, index // PANES)
         return pane
 
@@ -95,7 +107,9 @@ class Tenant:
                 self.is_counted = True
                 minute.add_account(event.account_id)  # type: ignore[union-attr]
             minute.add_model(event.model)  # type: ignore[union-attr]
-            minute.shape = add_shape(minute.shape, event)  # type: ignore[union-attr]
+            client, known = event.client, self.client
+            self.client = client
+            minute.shape = add_shape(minute.shape, event, client != known)  # type: ignore[union-attr]
             return True
         counts.denied += 1
         if event.status_code >= FAILED_STATUS:
@@ -114,7 +128,7 @@ class Tenant:
             if self._add(event, part):
                 part.add_account(event.account_id)
                 part.add_model(event.model)
-                part.shape = add_shape(part.shape, event)
+                part.shape = add_shape(part.shape, event, True)
             elif event.status_code >= FAILED_STATUS:
                 part.failed += 1
         self.due = self.next_due()
@@ -142,7 +156,7 @@ class Tenant:
         if gathering is None:
             gathering = self.state.gathering = Gathering()
         gathering.add(event, time_ms)
-        return self.signal(time_ms, partition) if gathering.is_due(time_ms) else []
+        return [] if time_ms - gathering.sent_ms < SIGNAL_EVERY_MS else self.signal(time_ms, partition)
 
     def signal(self, now_ms: int, partition: int) -> list[EmitSignal]:
         """The tenant's signal, if one is due."""

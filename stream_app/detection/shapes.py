@@ -90,8 +90,11 @@ class Shape(Struct, array_like=True, gc=False):
             self.cot_elicitation += (score - SCORE_NOISE) / (1.0 - SCORE_NOISE)
 
 
-def add_shape(shape: Shape | None, event: Event) -> Shape | None:
-    """Count a served request's optional fields; nothing is made for one without any."""
+def add_shape(shape: Shape | None, event: Event, is_other_client: bool) -> Shape | None:
+    """Count a served request's optional fields; nothing is made for one without any.
+
+    ``is_other_client`` is whether the client may not be among the shape's yet: most requests come from the last one.
+    """
     client, prompt, scores = event.client, event.prompt, event.scores
     if (
         client is UNSET
@@ -109,7 +112,7 @@ def add_shape(shape: Shape | None, event: Event) -> Shape | None:
     if shape is None:
         shape = Shape()
     shape.add_tokens(event)
-    if client is not UNSET:
+    if is_other_client and client is not UNSET:
         if client.ip_prefix is not UNSET:
             _add_distinct(shape.prefixes, client.ip_prefix)
         if client.ja4 is not UNSET:

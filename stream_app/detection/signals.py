@@ -78,7 +78,8 @@ class Gathering(Struct, array_like=True):
     def add(self, event: Event, time_ms: int) -> None:
         """Take in an event: under two microseconds for one of the first ``MAX_SAMPLED``, a tenth of that after."""
         self.requests += 1
-        self.newest_ms = max(self.newest_ms, time_ms)
+        if time_ms > self.newest_ms:  # noqa: PLR1730 - a call less for every event
+            self.newest_ms = time_ms
         if self.requests <= MAX_SAMPLED:
             _sample(self.profile, event)
 

@@ -26,7 +26,7 @@ def shape_of(*events: EventFields) -> Shape | None:
     for item in events:
         (read,) = decode_record(record(0, item).value, {})
         assert isinstance(read, Event)
-        shape = add_shape(shape, read)
+        shape = add_shape(shape, read, is_other_client=True)
     return shape
 
 

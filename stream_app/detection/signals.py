@@ -16,14 +16,14 @@ MAX_PREFIXES, MAX_CLIENTS, MAX_SYSTEMS, MAX_PROGRAMS = 8, 2, 4, 8
 _SCORES = ("cot_elicitation", "jailbreak")
 
 
-class PromptSketch(Struct, array_like=True, frozen=True):
+class PromptSketch(Struct, array_like=True, frozen=True, gc=False):
     """What is kept of one prompt: its SimHash (16 hex digits, or empty) and its skeletons."""
 
     simhash: str
     templates: list[str]
 
 
-class Profile(Struct, omit_defaults=True):
+class Profile(Struct, omit_defaults=True, gc=False):
     """Links and content of a tenant since its last signal; what is absent is no evidence.
 
     ``created_ms`` is event time; ``ja4``, ``http_fps``, ``ip_prefixes`` and ``systems`` hold distinct values, newest
@@ -47,7 +47,7 @@ class Profile(Struct, omit_defaults=True):
     refused: int = 0
 
 
-class Signal(Struct, frozen=True):
+class Signal(Struct, frozen=True, gc=False):
     """A tenant's profile on its way to the campaign stage (``schemas/signal``).
 
     ``sequence`` rises within the tenant, ``pane_end_ms`` is the end of the last pane counted (event time), and
@@ -62,7 +62,7 @@ class Signal(Struct, frozen=True):
     profile: Profile
 
 
-class Gathering(Struct, array_like=True):
+class Gathering(Struct, array_like=True, gc=False):
     """What a tenant has yet to signal, at most some two kilobytes; ``sent_ms`` is when it last did (event time)."""
 
     sequence: int = 0

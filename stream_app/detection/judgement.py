@@ -23,12 +23,14 @@ from stream_app.detection.scorers import Baseline, Expectation
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import MAX_MODELS, PANES, Totals, is_block_end
+from stream_app.detection.windows import MAX_MODELS, PANES, is_block_end
 
 #: Share of the usual model mix that a closed ten-minute block replaces: a day of active blocks.
 _MIX_MEMORY = 144.0
 #: How many independent shapes three moving together are taken for.
 _TOGETHER_POWER = 1.5
+#: Of each sum: its place in ``FEATURES``, its window in seconds, its counter.
+_SUM_PLACES = tuple((index, FEATURES[index].window_s, FEATURES[index].counter or Counter.REQUESTS) for index in SUMS)
 _REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("requests_600s")
 
 
@@ -74,15 +76,12 @@ def sum_values(state: TenantState, newest: int, without: Sequence[int] = ()) -> 
     """
     windows = state.windows
     last = max(windows.minutes, default=newest // PANES)
-    short, long = windows.sum_panes(newest, without), windows.sum_long(last, without)
-    pane = windows.sum_pane(newest, without)
-    return [(index, _sum_value(FEATURES[index], pane, short, long)) for index in SUMS]
-
-
-def _sum_value(feature: Feature, pane: Totals, short: Totals, long: Totals) -> float:
-    assert feature.counter is not None  # noqa: S101
-    totals = pane if feature.window_s == 10 else short if feature.window_s == 60 else long
-    return totals[feature.counter]
+    totals = {
+        10: windows.sum_pane(newest, without),
+        60: windows.sum_panes(newest, without),
+        600: windows.sum_long(last, without),
+    }
+    return [(index, totals[window_s][counter]) for index, window_s, counter in _SUM_PLACES]
 
 
 def is_up(state: TenantState) -> bool:

@@ -198,7 +198,7 @@ class Detector:
             self._tally.repeated += 1
             return None
         elif minute <= self._closable + _OPEN_MINUTES:
-            state.services.count(event, minute)
+            self._state.services.count(event, minute)
         tenant.state.last_offset = record.offset
         self._tally.applied += 1
         if record.offset % SAMPLED == 0:

@@ -98,22 +98,21 @@ class Tenant:
             self.account = event.account_id
             self.counts = pane.counts_of(crc32(event.account_id.encode()))
             self.is_counted = False
-        counts, minute = self.counts, self.minute
+        counts = self.counts
         if self._add(event, pane):
             counts.requests += 1
             counts.input_tokens += event.input_tokens
             counts.output_tokens += event.output_tokens
             if not self.is_counted:
                 self.is_counted = True
-                minute.add_account(event.account_id)  # type: ignore[union-attr]
-            minute.add_model(event.model)  # type: ignore[union-attr]
-            client, known = event.client, self.client
-            self.client = client
-            minute.shape = add_shape(minute.shape, event, client != known)  # type: ignore[union-attr]
+                self.minute.add_account(event.account_id)  # type: ignore[union-attr]
+            self.minute.add_model(event.model)  # type: ignore[union-attr]
+            known, self.client = self.client, event.client
+            self.minute.shape = add_shape(self.minute.shape, event, known != event.client)  # type: ignore[union-attr]
             return True
         counts.denied += 1
         if event.status_code >= FAILED_STATUS:
-            minute.failed += 1  # type: ignore[union-attr]
+            self.minute.failed += 1  # type: ignore[union-attr]
         return True
 
     def count_late(self, event: Event, minute: int, closed: int) -> None:

@@ -57,6 +57,9 @@ def _close_minute(  # noqa: PLR0917
     standing = state.standing
     is_up = standing is not None and standing.is_up
     scored = score_values(state, rules, asked if is_up else served)
+    if scored and around.services.is_everybody_busy(minute):
+        rules = rules.without_small_floors
+        scored = score_values(state, rules, asked if is_up else served)
     found = [
         _judge_account(Subject(tenant_id, name), state, policy, around.services, cause) for name in list(state.accounts)
     ]

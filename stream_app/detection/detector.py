@@ -198,7 +198,7 @@ class Detector:
             self._tally.repeated += 1
             return None
         elif minute <= self._closable + _OPEN_MINUTES:
-            self._state.services.count(event, minute)
+            self._state.services.count(event, minute, is_first=len(tenant.pane.ids) == 1)  # type: ignore[union-attr]
         tenant.state.last_offset = record.offset
         self._tally.applied += 1
         if record.offset % SAMPLED == 0:
@@ -231,7 +231,7 @@ class Detector:
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
         newest, due = max(tenant.state.windows.panes, default=time_ms // PANE_MS), tenant.due
         cause = Cause(*self._place, record.offset, time_ms, newest, event.id)
-        decision = look(tenant, self._policy, self._state.harm, cause, event.account_id)
+        decision = look(tenant, self._policy, self._state, cause, event.account_id)
         if decision is not None and decision.harm_budget is not UNSET:
             self._tally.withheld += self._state.harm.settle(decision.harm_budget, time_ms)
         self._emit(decision, record.timestamp_ms)

@@ -9,7 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from stream_app.detection.decisions import Evidence, Limit, ModelRef, Reason, Source
 from stream_app.detection.features import CODES, Counter
-from stream_app.detection.judgement import Bar, Scored, expect, reaching
+from stream_app.detection.floors import expect, floor_for, is_known, own_floor
+from stream_app.detection.judgement import Bar, Scored, reaching
 from stream_app.detection.policy import Policy
 from stream_app.detection.scorers import SCORER, SCORER_VERSION, t_quantile
 from stream_app.detection.state import TenantState
@@ -66,7 +67,8 @@ def counterfactual(policy: Policy, scored: Sequence[Scored], bar: Bar) -> str:
     levels = []
     for s in reaching(policy, scored, bar):
         quantile = min(alone, together) if s.place in may_join else alone
-        level = max(policy.floors[s.place], s.expectation.level(quantile))
+        least = floor_for(policy, s.place, bar.rung, s.expectation, is_known=s.is_known)
+        level = max(least, s.expectation.level(quantile))
         levels.append(f"{s.feature.code} ≤ {floor(level)}")
     return f"would not have fired with {' and '.join(levels)}"
 
@@ -77,8 +79,10 @@ def limit(state: TenantState, policy: Policy, scored: Sequence[Scored]) -> Limit
 
     def ordinary(code: str) -> int:
         index = CODES.index(code)
-        base = policy.features[code].floor if code in policy.features else 0.0
-        return ceil(min(max(base, expect(state, index).level(quantile)), MAX_LIMIT // 2))
+        usual = expect(state, index)
+        known = is_known(state)
+        base = own_floor(policy, index, usual, is_known=known) if code in policy.features else 0.0
+        return ceil(min(max(base, usual.level(quantile)), MAX_LIMIT // 2))
 
     tokens: int | UnsetType = UNSET
     if any(s.feature.counter in {Counter.INPUT_TOKENS, Counter.OUTPUT_TOKENS} for s in scored):

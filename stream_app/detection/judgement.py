@@ -1,7 +1,6 @@
 """From windows to scores: which features of a tenant are out of their usual range, and which rung that reaches."""
 
 from collections.abc import Iterable, Sequence
-from math import inf
 from typing import NamedTuple
 
 from stream_app.detection.decisions import Action
@@ -17,6 +16,7 @@ from stream_app.detection.features import (
     Counter,
     Feature,
 )
+from stream_app.detection.floors import expect, floor_for, is_known, own_floor
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
 from stream_app.detection.scorers import Baseline, Expectation
@@ -35,12 +35,16 @@ _REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("reques
 
 
 class Scored(NamedTuple):
-    """A feature above its floor, by its place in the table: what was seen, what is usual, how unlikely it is (0..1)."""
+    """A feature above its floor, by its place in the table: what was seen, what is usual, how unlikely it is (0..1).
+
+    ``is_known``: enough has been seen of the tenant.
+    """
 
     place: int
     value: float
     expectation: Expectation
     score: float
+    is_known: bool
 
     @property
     def feature(self) -> Feature:
@@ -48,22 +52,15 @@ class Scored(NamedTuple):
         return FEATURES[self.place]
 
 
-def expect(state: TenantState, index: int) -> Expectation:
-    """What is usual for a feature, given by its place in ``FEATURES``."""
-    if index == GROWTH and state.growth is not None:
-        return state.growth.expect()
-    baseline = state.baselines[index] if index < len(state.baselines) else None
-    return (baseline or Baseline()).expect(FEATURES[index].prior)
-
-
 def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]]) -> list[Scored]:
     """Score (feature place, value) pairs, worst first; values at or below their floor are out of the question."""
-    floors = policy.floors
+    floors, known = policy.small_floors, is_known(state)
     scored = []
     for index, value in values:
         if value > floors[index]:
             expectation = expect(state, index)
-            scored.append(Scored(index, value, expectation, expectation.score(value)))
+            if value > own_floor(policy, index, expectation, is_known=known):
+                scored.append(Scored(index, value, expectation, expectation.score(value), known))
     return sorted(scored, key=lambda s: -s.score)
 
 
@@ -156,7 +153,13 @@ def bar_of(step: Step) -> Bar:
 
 def reaching(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]:
     """The features that reach the bar and are allowed to, alone or together."""
-    alone = [s for s in scored if s.score >= bar.score and may(policy, s.feature, bar)]
+    alone = [
+        s
+        for s in scored
+        if s.score >= bar.score
+        and may(policy, s.feature, bar)
+        and s.value > floor_for(policy, s.place, bar.rung, s.expectation, is_known=s.is_known)
+    ]
     return alone + [s for s in _together(policy, scored, bar) if s not in alone]
 
 
@@ -187,34 +190,6 @@ def step_reached(policy: Policy, scored: Sequence[Scored], steps: Sequence[Step]
     return None
 
 
-def room(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], steps: Sequence[Step]) -> list[float]:
-    """How far each counter (``features.Counter``) may grow until some sum may reach one of ``steps``.
-
-    Up to a feature's floor no level need be worked out: the floor is the room. Later sums never exceed today's plus
-    what is counted, because windows only lose panes as they slide, so the room stays a safe one until baseline,
-    policy or standing change.
-    """
-    left = [inf] * len(Counter)
-    for index, value in values:
-        level = policy.floors[index]
-        if value > level:
-            level = _trip_level(state, policy, index, steps)
-        counter = FEATURES[index].counter or Counter.REQUESTS
-        left[counter] = min(left[counter], level - value)
-    return left
-
-
-def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[Step]) -> float:
-    """The value above which a feature reaches one of ``steps``; infinite when it may not reach any."""
-    feature = FEATURES[index]
-    if feature.code not in policy.features:
-        return inf
-    quantiles = [policy.quantiles[step.rung] for step in steps if may(policy, feature, step)]
-    if not quantiles:
-        return inf
-    return max(policy.floors[index], expect(state, index).level(min(quantiles)))
-
-
 def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tuple[int, float]]) -> None:
     """Learn a closed minute, and at the end of each ten of them the block; windows without an answer are not learned.
 
@@ -238,9 +213,10 @@ def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tupl
 
 
 def _learn_one(state: TenantState, policy: Policy, index: int, value: float) -> None:
-    if value > policy.floors[index]:
-        level = expect(state, index).level(policy.quantiles[policy.ladder[0][0]])
-        value = min(value, max(policy.floors[index], level))
+    if value > policy.small_floors[index]:
+        expectation = expect(state, index)
+        level = expectation.level(policy.quantiles[policy.ladder[0][0]])
+        value = min(value, max(own_floor(policy, index, expectation, is_known=is_known(state)), level))
     baseline = state.baselines[index]
     if baseline is None:
         baseline = state.baselines[index] = Baseline()

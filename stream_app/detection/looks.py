@@ -6,19 +6,20 @@ from stream_app.detection.accounts import is_responsible, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import Counter
-from stream_app.detection.harm import Harm
-from stream_app.detection.judgement import room, score_values, step_reached, sum_values
+from stream_app.detection.judgement import score_values, step_reached, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.lists import muted_until_ms, policy_for, soft_until_ms
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.policy import Policy
+from stream_app.detection.rooms import room
 from stream_app.detection.rulings import judge, standing_of
-from stream_app.detection.state import TenantState
+from stream_app.detection.state import PartitionState, TenantState
+from stream_app.detection.windows import MINUTE_MS
 
 _NEVER_MS = 1 << 62
 
 
-def look(tenant: Tenant, policy: Policy, harm: Harm, cause: Cause, account_id: str) -> Decision | None:
+def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, account_id: str) -> Decision | None:
     """Judge the windows that end now; a new denial is counted by the caller, who tells it.
 
     ``account_id`` is that of the event. If the account is on a rung of its own, or alone explains what the tenant is
@@ -30,7 +31,7 @@ def look(tenant: Tenant, policy: Policy, harm: Harm, cause: Cause, account_id: s
     subject = account if account_id in apart else Subject(tenant.tenant_id)
     rules = policy_for(state, policy, subject, now_ms)
     muted_until = muted_until_ms(state, policy, subject)
-    allowance = harm.allowance(rules.harm_budgets.subjects, now_ms)
+    allowance = around.harm.allowance(rules.harm_budgets.subjects, now_ms)
     if now_ms >= muted_until and allowance.is_spent and _is_waiting(state, rules, subject, now_ms):
         tenant.holds_until_ms = 0  # the budget may open at any event
         return None
@@ -41,6 +42,9 @@ def look(tenant: Tenant, policy: Policy, harm: Harm, cause: Cause, account_id: s
         pending = [] if subject is account else state.pending
         scored = score_values(state, rules, values + pending)
         steps = reachable(rules, standing_of(state, subject), now_ms)
+        if scored and step_reached(rules, scored, steps) and around.services.is_everybody_busy(now_ms // MINUTE_MS):
+            rules = rules.without_small_floors
+            scored = score_values(state, rules, values + pending)
         if scored and step_reached(rules, scored, steps):
             if subject is not account and is_responsible(
                 state, rules, account_id, cause.newest_pane, scored, steps, apart
@@ -70,7 +74,7 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[i
         tenant.room = list(map(min, tenant.room, room(state, rules, values, steps)))
         holds_until_ms = muted_until if is_muted else next_reach_ms(rules, standing, now_ms)
         tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
-        tenant.has_levels |= any(value > rules.floors[index] for index, value in values)
+        tenant.has_levels |= any(value > rules.small_floors[index] for index, value in values)
 
 
 def _is_waiting(state: TenantState, policy: Policy, subject: Subject, now_ms: int) -> bool:

@@ -1,6 +1,5 @@
 """The policy: which scores reach which rung of the ladder, for how long, and below which size nothing matters."""
 
-import re
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -11,15 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from stream_app.detection.decisions import Action, split_key
 from stream_app.detection.features import CODES, FEATURES
 from stream_app.detection.link_rules import LinkRules
+from stream_app.detection.problems import problem
 from stream_app.detection.rules import (
     AllowEntry,
     Circumstances,
     Duration,
     FeatureRule,
     HarmBudgets,
+    Newcomers,
     PolicyOverride,
     Rung,
     RungRule,
+    SmallTenants,
     Step,
     Together,
     Watched,
@@ -47,6 +49,8 @@ class Policy(BaseModel):
     rungs: Annotated[dict[Rung, RungRule], Field(min_length=1)]
     features: dict[str, FeatureRule]
     together: Together | None = None
+    small_tenants: SmallTenants = SmallTenants()
+    newcomers: Newcomers = Newcomers()
     soft_start_s: Duration = 3_600
     overrides: Annotated[list[PolicyOverride], Field(max_length=1_000)] = []
     allow_list: Annotated[list[AllowEntry], Field(max_length=10_000)] = []
@@ -87,6 +91,24 @@ class Policy(BaseModel):
     def floors(self) -> list[float]:
         """Floor of each feature in the order of ``FEATURES``; infinite where the policy does not use the feature."""
         return [self.features[f.code].floor if f.code in self.features else float("inf") for f in FEATURES]
+
+    @cached_property
+    def small_floors(self) -> list[float]:
+        """The least floor of each feature, for the smallest of tenants, in the order of ``FEATURES``."""
+        floors = list(self.floors)
+        for place, feature in enumerate(FEATURES):
+            rule = self.features.get(feature.code)
+            if rule is not None and rule.small_floor is not None:
+                floors[place] = min(rule.floor, rule.small_floor)
+        return floors
+
+    @cached_property
+    def without_small_floors(self) -> "Policy":
+        """The policy while everybody is busy: a small tenant's excess says nothing then."""
+        content = self.model_dump()
+        for rule in content["features"].values():
+            rule["small_floor"] = None
+        return Policy.model_validate(content | {"overrides": []})
 
     @cached_property
     def up_to(self) -> list[Action]:
@@ -178,18 +200,23 @@ class Policy(BaseModel):
             for part in ("rungs", "features"):
                 for name, change in changes[part].items():
                     if name in content[part]:
-                        content[part][name] |= change
+                        content[part][name] |= {"small_floor": None} | change if "floor" in change else change
         if found.is_watched:
             self._make_strict(content)
         for index, value in found.soft_floors:
             rule = content["features"].get(CODES[index])
             if rule is not None:
                 rule["floor"] = max(rule["floor"], value)
+                if rule["small_floor"] is not None:
+                    rule["small_floor"] = max(rule["small_floor"], value)
         return Policy.model_validate(content | {"overrides": []})
 
     def _make_strict(self, content: dict[str, Any]) -> None:
+        content["newcomers"]["times"] = 1.0
         for rule in content["features"].values():
             rule["floor"] *= self.watched.floor_share
+            if rule["small_floor"] is not None:
+                rule["small_floor"] *= self.watched.floor_share
         for rule in content["rungs"].values():
             for bar in ("enter", "leave"):
                 rule[bar] = max(1.0 - (1.0 - rule[bar]) * self.watched.odds, _least_score(rule[bar]))
@@ -223,35 +250,11 @@ def load_policy(text: str, name: str) -> Policy:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
-        raise PolicyError(f"{name}:{mark.line + 1 if mark else 1}: not YAML: {problem}") from error
+        found = str(getattr(error, "problem", None) or error).partition("\n")[0]
+        raise PolicyError(f"{name}:{mark.line + 1 if mark else 1}: not YAML: {found}") from error
     if not isinstance(content, dict):
         raise PolicyError(f"{name}:1: a policy is a mapping with the keys {', '.join(Policy.model_fields)}")
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
-        raise PolicyError("\n".join(_problem(name, root, dict(wrong)) for wrong in error.errors())) from error
-
-
-def _problem(name: str, root: yaml.Node | None, wrong: dict[str, Any]) -> str:
-    path = [str(part) for part in wrong["loc"] if part != "[key]"]
-    message = re.sub(r"<Action\.\w+: ('\w+')>", r"\1", str(wrong["msg"])).removeprefix("Value error, ")
-    return f"{name}:{_line_of(root, path)}: {'.'.join(path) or 'policy'}: {message}"
-
-
-def _line_of(node: yaml.Node | None, path: list[str]) -> int:
-    line = node.start_mark.line + 1 if node else 1
-    for part in path:
-        if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-            node = node.value[int(part)]
-            line = node.start_mark.line + 1
-            continue
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if key.value == part:
-                line, node = key.start_mark.line + 1, value
-                break
-        else:
-            break
-    return line
+        raise PolicyError("\n".join(problem(name, root, dict(wrong)) for wrong in error.errors())) from error

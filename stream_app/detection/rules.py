@@ -58,12 +58,14 @@ class RungRule(BaseModel):
 class FeatureRule(BaseModel):
     """How one feature counts: never below ``floor`` (in the feature's unit), and never beyond the rung ``up_to``.
 
+    A ``small_floor`` is for tenants known well whose usual values lie far below ``floor``.
     A feature in shadow ``mode`` leads to simulated decisions only.
     """
 
     model_config = STRICT
 
     floor: Floor
+    small_floor: Floor | None = None
     up_to: Rung
     mode: Mode = "enforced"
     reason: Words | None = None
@@ -79,11 +81,12 @@ class RungChange(BaseModel):
 
 
 class FeatureChange(BaseModel):
-    """Another floor, highest rung or mode of one feature; what is not given stays."""
+    """Other rules of one feature; what is not given stays, but a ``floor`` alone holds for small tenants, too."""
 
     model_config = STRICT
 
     floor: Floor | None = None
+    small_floor: Floor | None = None
     up_to: Rung | None = None
     mode: Mode | None = None
 
@@ -182,6 +185,23 @@ class Together(BaseModel):
 
     kinds: Annotated[int, Field(ge=2, le=10)] = 3
     up_to: Rung
+
+
+class SmallTenants(BaseModel):
+    """Floors of small tenants: ``times`` their usual value, and not for rungs beyond ``up_to``."""
+
+    model_config = STRICT
+
+    times: Annotated[float, Field(ge=1, le=1_000)] = 4.0
+    up_to: Rung = Action.OBSERVE
+
+
+class Newcomers(BaseModel):
+    """Who is not known yet is denied nothing for sums up to ``times`` the floor: what it will ordinarily do is open."""
+
+    model_config = STRICT
+
+    times: Annotated[float, Field(ge=1, le=1_000)] = 1.0
 
 
 class Step(NamedTuple):

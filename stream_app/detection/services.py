@@ -4,10 +4,17 @@ from msgspec import UNSET, Struct, field
 
 from stream_app.detection.events import DENIED_STATUS, FAILED_STATUS, Event
 from stream_app.detection.features import CODES
-from stream_app.detection.windows import LONG_MINUTES, Minute
+from stream_app.detection.windows import LONG_MINUTES, PANES, Minute
 
-#: Minutes kept: the ten that a window reaches, and as many more as closing may lag behind.
-_MINUTES = 60
+#: Minutes kept: the forty that a look at everybody reaches, and as many more as closing may lag behind.
+_MINUTES = 90
+#: Everybody's last ten minutes are compared with so many before them.
+_MINUTES_BEFORE = 30
+#: As busy as this, in panes that had an event, is more than an ordinary swing of the day in half an hour …
+_BUSIER = 1.5
+#: … beside the panes that one tenant alone can fill: nobody makes himself a crowd. A crowd is seen in two minutes when
+#: it comes at once, and in ten when it comes slowly.
+_SPANS = (2, LONG_MINUTES)
 #: Answers to others below which nothing is known of them.
 _MIN_ANSWERS = 100
 #: As many times the others' share of failures is put down to the provider: an outage is never quite even.
@@ -16,28 +23,33 @@ _FAILURES, _LATENCY = CODES.index("provider_errors_percent_600s"), CODES.index("
 
 
 class Answers(Struct, array_like=True, gc=False):
-    """Of one minute: requests answered, those that the provider failed (5xx), and latencies in milliseconds."""
+    """Of one minute: requests answered, those that the provider failed (5xx), and latencies in milliseconds.
+
+    ``panes`` counts those of all tenants that had an event: how many are busy, whatever one of them sends.
+    """
 
     served: int = 0
     failed: int = 0
     timed: int = 0
     latency_ms: int = 0
+    panes: int = 0
 
 
 class Services(Struct, array_like=True, gc=False):
-    """Answers to all tenants of a partition by minute, an hour of them.
+    """Answers to all tenants of a partition by minute, an hour and a half of them.
 
     Only events in time are counted, so that a minute stands still once the watermark has passed it.
     """
 
     minutes: dict[int, Answers] = field(default_factory=dict)
 
-    def count(self, event: Event, minute: int) -> None:
-        """Count an answer; refusals (403, 429) are none."""
+    def count(self, event: Event, minute: int, *, is_first: bool) -> None:
+        """Count an answer; refusals (403, 429) are none. ``is_first``: the event is the first in its tenant's pane."""
+        answers = self.minutes.get(minute) or self._begin(minute)
+        answers.panes += is_first
         status = event.status_code
         if status in DENIED_STATUS:
             return
-        answers = self.minutes.get(minute) or self._begin(minute)
         if status >= FAILED_STATUS:
             answers.failed += 1
             return
@@ -51,6 +63,20 @@ class Services(Struct, array_like=True, gc=False):
             del self.minutes[old]
         self.minutes[minute] = Answers()
         return self.minutes[minute]
+
+    def is_everybody_busy(self, minute: int) -> bool:
+        """Whether tenants in general are busier than in the half hour before, or nothing is known of that half hour.
+
+        After a gap in collection, or while everybody starts anew, a small tenant's excess is nobody's doing.
+        """
+        last = minute - LONG_MINUTES
+        usual = self._panes(last, _MINUTES_BEFORE) / _MINUTES_BEFORE
+        if not usual or min(self.minutes) > last - _MINUTES_BEFORE + LONG_MINUTES:
+            return True
+        return any(self._panes(minute, span) > span * (_BUSIER * usual + PANES) for span in _SPANS)
+
+    def _panes(self, last: int, count: int) -> int:
+        return sum(self.minutes[m].panes for m in range(last - count + 1, last + 1) if m in self.minutes)
 
     def compare(self, minute: int, own: list[Minute]) -> list[tuple[int, float]]:
         """A tenant's failures and latency against those of all others, in the ten minutes up to one; if known."""

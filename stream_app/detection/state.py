@@ -19,7 +19,7 @@ from stream_app.detection.windows import Windows
 
 #: First byte of every encoded state. It stands for this layout, the features' order, scorer version 1 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
-STATE_VERSION = 6
+STATE_VERSION = 7
 #: What stands before a tenant's msgpack, to be read without decoding the rest: version, the minute it is due, and the
 #: last minute that was closed.
 _TENANT_HEAD = Layout(">BII")

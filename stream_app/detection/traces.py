@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from stream_app.detection.decisions import Action, Subject
 from stream_app.detection.features import FEATURES
-from stream_app.detection.judgement import closed_values, expect
+from stream_app.detection.floors import expect
+from stream_app.detection.judgement import closed_values
 from stream_app.detection.lists import policy_for
 from stream_app.detection.policy import Policy
 from stream_app.detection.services import Services

@@ -40,8 +40,8 @@ JUMPY = Policy.model_validate(
         "together": {"kinds": 2, "up_to": "throttle"},
         "features": {
             "requests_10s": {"floor": 4, "up_to": "throttle"},
-            "requests_60s": {"floor": 8, "up_to": "block"},
-            "requests_600s": {"floor": 40, "up_to": "block"},
+            "requests_60s": {"floor": 8, "small_floor": 3, "up_to": "block"},
+            "requests_600s": {"floor": 40, "small_floor": 5, "up_to": "block"},
             "input_tokens_60s": {"floor": 4000, "up_to": "throttle"},
             "output_tokens_600s": {"floor": 5000, "up_to": "throttle"},
             "errors_60s": {"floor": 2, "up_to": "observe"},

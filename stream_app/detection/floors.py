@@ -1,0 +1,50 @@
+"""What is usual for a tenant, and the size below which nothing matters for it: the less is known, the larger."""
+
+from stream_app.detection.decisions import Action
+from stream_app.detection.features import CODES, FEATURES, GROWTH
+from stream_app.detection.policy import Policy
+from stream_app.detection.rules import denies
+from stream_app.detection.scorers import Baseline, Expectation
+from stream_app.detection.state import TenantState
+
+#: Active minutes before a tenant's own level counts: a first evening's experiments are not that much.
+KNOWN_MINUTES = 60
+_REQUESTS_60S = CODES.index("requests_60s")
+
+
+def expect(state: TenantState, index: int) -> Expectation:
+    """What is usual for a feature, given by its place in ``FEATURES``."""
+    if index == GROWTH and state.growth is not None:
+        return state.growth.expect()
+    baseline = state.baselines[index] if index < len(state.baselines) else None
+    return (baseline or Baseline()).expect(FEATURES[index].prior)
+
+
+def is_known(state: TenantState) -> bool:
+    """Whether enough has been seen of a tenant for its own level to count."""
+    baseline = state.baselines[_REQUESTS_60S] if state.baselines else None
+    return baseline is not None and baseline.weight >= KNOWN_MINUTES
+
+
+def own_floor(policy: Policy, index: int, expectation: Expectation, *, is_known: bool) -> float:
+    """Size below which a feature does not matter for a tenant.
+
+    That is the policy's floor. For a tenant known well whose usual values are far below, it is some times the usual
+    value, and at least the floor for small tenants.
+    """
+    floor, least = policy.floors[index], policy.small_floors[index]
+    if least >= floor or not is_known:
+        return floor
+    return min(floor, max(least, policy.small_tenants.times * expectation.level(0.0)))
+
+
+def floor_for(policy: Policy, index: int, rung: Action, expectation: Expectation, *, is_known: bool) -> float:
+    """Size above which a feature may take a tenant to a rung.
+
+    Beyond ``small_tenants.up_to`` that is the policy's floor; a newcomer is denied nothing for less than some times it.
+    """
+    if denies(rung) and not is_known and FEATURES[index].counter is not None:
+        return policy.floors[index] * policy.newcomers.times
+    if rung.severity > policy.small_tenants.up_to.severity:
+        return policy.floors[index]
+    return own_floor(policy, index, expectation, is_known=is_known)

@@ -62,7 +62,7 @@ def is_responsible(  # noqa: PLR0917
     """
     step = step_reached(policy, scored, steps)
     is_one_too_many = account_id not in state.accounts and len(state.accounts) >= MAX_KNOWN
-    if step is None or is_one_too_many or len(up_accounts(state)) >= MAX_UP or not _has_others(state, account_id):
+    if step is None or is_one_too_many or len(up_accounts(state)) >= MAX_UP or not has_others(state, account_id):
         return False
     rest = dict(sum_values(state, newest, [*without(apart), fingerprint(account_id)]))
     for s in reaching(policy, scored, bar_of(step)):
@@ -72,7 +72,8 @@ def is_responsible(  # noqa: PLR0917
     return step_reached(policy, score_values(state, policy, rest.items()), steps) is None
 
 
-def _has_others(state: TenantState, account_id: str) -> bool:
+def has_others(state: TenantState, account_id: str) -> bool:
+    """Whether somebody else has used the tenant in the last ten minutes."""
     own, windows = fingerprint(account_id), state.windows
     counted = [part.heavy for part in windows.minutes.values()] + [pane.heavy for pane in windows.panes.values()]
     return any(account != own and counts.requests for heavy in counted for account, counts in heavy.items())

@@ -14,6 +14,7 @@ from stream_app.detection.overrides import forget_old
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import denies
 from stream_app.detection.rulings import judge
+from stream_app.detection.series_windows import series_values, worst_account
 from stream_app.detection.services import Services
 from stream_app.detection.state import PartitionState, TenantState
 from stream_app.detection.windows import MINUTE_MS, PANES
@@ -35,7 +36,7 @@ def close_minutes(  # noqa: PLR0917
         effects += tenant.signal((minute + 1) * MINUTE_MS, place[1])
         tenant.due = tenant.next_due()
     tenant.forget_pane()
-    if tenant.has_levels or tenant.state.pending:
+    if tenant.has_levels or tenant.state.pending or tenant.state.series is not None:
         tenant.forget_room()
     return effects
 
@@ -56,12 +57,17 @@ def _close_minute(  # noqa: PLR0917
     rules = policy_for(state, policy, subject, end_ms)
     standing = state.standing
     is_up = standing is not None and standing.is_up
+    worst, is_apart = worst_account(state, end_ms)
+    if worst is not None and not is_apart:
+        series = series_values(state, worst, end_ms)
+        served, asked = served + series, asked + series
     scored = score_values(state, rules, asked if is_up else served)
     if scored and around.services.is_everybody_busy(minute):
         rules = rules.without_small_floors
         scored = score_values(state, rules, asked if is_up else served)
     found = [
-        _judge_account(Subject(tenant_id, name), state, policy, around.services, cause) for name in list(state.accounts)
+        _judge_account(Subject(tenant_id, name), state, policy, around.services, cause)
+        for name in dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
     ]
     if standing is None or not denies(standing.rung):
         learn(state, rules, minute, served)
@@ -81,14 +87,19 @@ def _judge_account(
 ) -> Decision | None:
     """An account on a rung of its own is judged by what it asks for; once the tenant is denied, it only cools down."""
     account_id = str(subject.account_id)
-    if not state.accounts[account_id].is_up:
+    standing = state.accounts.get(account_id)
+    is_up = standing is not None and standing.is_up
+    values = series_values(state, account_id, cause.now_ms)
+    if not is_up and not values:
         return None
     apart = set_apart(state, policy, subject.tenant_id, cause.now_ms)
     rules = policy_for(state, policy, subject, cause.now_ms)
     scored: list[Scored] = []
-    if account_id in apart and cause.now_ms >= muted_until_ms(state, policy, subject):
-        values = closed_values(state, cause.newest_pane // PANES, services, without(apart, account_id)).asked
-        scored = score_values(state, rules, [pair for pair in values if FEATURES[pair[0]].counter is not None])
+    if cause.now_ms >= muted_until_ms(state, policy, subject):
+        if account_id in apart:
+            closed = closed_values(state, cause.newest_pane // PANES, services, without(apart, account_id)).asked
+            values += [pair for pair in closed if FEATURES[pair[0]].counter is not None]
+        scored = score_values(state, rules, values)
     return judge(subject, state, rules, scored, cause)
 
 

@@ -50,6 +50,9 @@ def _shape(name: str, unit: str, median: float, log_sd: float = 0.5, kind: str =
     return Feature(f"{name}_600s", unit, 600, Prior(median, log_sd), _TEN_MINUTES, kind=kind)
 
 
+#: Seven in an hour reach one in a thousand, sixteen one in ten thousand.
+_NO_HABIT = Prior(0.05, 0.4, level_weight=8.0)
+
 #: Order is part of the encoded state: append only. The priors' medians describe a middling API customer in a minute in
 #: which it is active at all; volumes vary by a factor of e from window to window until a tenant has shown otherwise
 #: (with .8, one of 65 real clients was throttled for a surge of its own), ratios by half of that on the log scale.
@@ -85,12 +88,15 @@ FEATURES = (
     _shape("cot_elicitation_percent", "percent", 1.0, 0.7, "elicitation"),
     # Requests against the same weekdays a week before; what is usual is the population's growth (``growths``).
     Feature("growth_percent_7d", "percent of a week before", 7 * 86_400, Prior(100.0, 0.15), 0.0),
+    # Of one account (``series``), never learned: an attack is nobody's habit, so that all levels lie near none.
+    Feature("attacks_3600s", "prompts", 3_600, _NO_HABIT, 0.0),
+    Feature("refused_retries_3600s", "prompts", 3_600, _NO_HABIT, 0.0),
 )
 
 CODES = tuple(feature.code for feature in FEATURES)
 SUMS = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is not None)
 GROWTH = CODES.index("growth_percent_7d")
-SHAPES = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is None and index != GROWTH)
+SHAPES = tuple(i for i, f in enumerate(FEATURES) if f.counter is None and f.window_s == 600)
 #: Features learned when a minute closes, and those learned once every ten minutes.
 PER_MINUTE = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s <= 60)
 PER_TEN_MINUTES = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s == 600)

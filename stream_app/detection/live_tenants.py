@@ -8,6 +8,7 @@ from stream_app.detection.effects import EmitSignal
 from stream_app.detection.events import FAILED_STATUS, Client, Event, is_served
 from stream_app.detection.features import Counter
 from stream_app.detection.schedules import NEVER
+from stream_app.detection.series_windows import follow
 from stream_app.detection.shapes import add_shape
 from stream_app.detection.signals import SIGNAL_EVERY_MS, Gathering
 from stream_app.detection.state import TenantState
@@ -109,6 +110,8 @@ class Tenant:
             self.minute.add_model(event.model)  # type: ignore[union-attr]
             known, self.client = self.client, event.client
             self.minute.shape = add_shape(self.minute.shape, event, known != event.client)  # type: ignore[union-attr]
+            if event.prompt is not UNSET:
+                follow(self.state, event, time_ms)
             return True
         counts.denied += 1
         if event.status_code >= FAILED_STATUS:

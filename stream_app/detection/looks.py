@@ -13,6 +13,7 @@ from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.policy import Policy
 from stream_app.detection.rooms import room
 from stream_app.detection.rulings import judge, standing_of
+from stream_app.detection.series_windows import series_values
 from stream_app.detection.state import PartitionState, TenantState
 from stream_app.detection.windows import MINUTE_MS
 
@@ -39,7 +40,7 @@ def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, a
     values: list[tuple[int, float]] | None = None
     if now_ms >= muted_until:
         values = sum_values(state, cause.newest_pane, without(apart, account_id))
-        pending = [] if subject is account else state.pending
+        pending = series_values(state, account_id, now_ms) if subject is account else state.pending
         scored = score_values(state, rules, values + pending)
         steps = reachable(rules, standing_of(state, subject), now_ms)
         if scored and step_reached(rules, scored, steps) and around.services.is_everybody_busy(now_ms // MINUTE_MS):
@@ -73,6 +74,9 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[i
         steps = [] if is_muted else reachable(rules, standing, now_ms)
         tenant.room = list(map(min, tenant.room, room(state, rules, values, steps)))
         holds_until_ms = muted_until if is_muted else next_reach_ms(rules, standing, now_ms)
+        series = series_values(state, account_id, now_ms) if account_id else []
+        if step_reached(rules, score_values(state, rules, series), steps):
+            holds_until_ms = 0  # the account's next request decides, and any may be that
         tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
         tenant.has_levels |= any(value > rules.small_floors[index] for index, value in values)
 

@@ -26,11 +26,12 @@ class Prior(Struct, frozen=True):
     """What is known of every tenant beforehand.
 
     ``median`` is a middling tenant's usual value in the feature's unit, ``log_sd`` how much one tenant varies from
-    window to window, in natural log units.
+    window to window, in natural log units. ``level_weight`` is the weight, in windows, of the level.
     """
 
     median: float
     log_sd: float
+    level_weight: float = LEVEL_WEIGHT
 
 
 class Expectation(NamedTuple):
@@ -81,11 +82,11 @@ class Baseline(Struct, array_like=True, gc=False):
         """Predict the next window: posterior of a normal-inverse-gamma prior (Murphy 2007, eq. 86-89)."""
         n, mean, squares = self.weight, self.mean, self.squares
         prior_mean = log1p(prior.median)
-        level_weight = LEVEL_WEIGHT + n
-        surprise = (mean - prior_mean) ** 2 * LEVEL_WEIGHT * n / level_weight
+        level_weight = prior.level_weight + n
+        surprise = (mean - prior_mean) ** 2 * prior.level_weight * n / level_weight
         variance = (squares + VARIANCE_WEIGHT * prior.log_sd**2 + surprise) / (VARIANCE_WEIGHT + n)
         return Expectation(
-            mean=(LEVEL_WEIGHT * prior_mean + n * mean) / level_weight,
+            mean=(prior.level_weight * prior_mean + n * mean) / level_weight,
             sd=max(sqrt(variance * (1.0 + 1.0 / level_weight)), MIN_LOG_SD),
         )
 

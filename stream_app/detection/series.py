@@ -123,7 +123,7 @@ class Series(Struct, array_like=True, gc=False):
         if prompt is UNSET or prompt.simhash is UNSET or event.status_code in {403, 429} or event.status_code >= 500:
             return
         seen = _seen(prompt, time_ms, _is_refused(event))
-        is_elevated = event.scores is not UNSET and event.scores.get(JAILBREAK_SCORE, 0.0) >= ELEVATED
+        is_elevated = _is_elevated(event)
         account = self._followed(event.account_id, time_ms, is_elevated or seen.is_refused)
         if account is None:
             return
@@ -169,6 +169,15 @@ def _seen(prompt: Prompt, time_ms: int, is_refused: bool) -> SeenPrompt:
     simhash = int(prompt.simhash, 16)
     body = simhash if prompt.body_simhash is UNSET else int(prompt.body_simhash, 16)
     return SeenPrompt(simhash, body, -1 if prompt.chars is UNSET else prompt.chars, time_ms, is_refused)
+
+
+def is_suspicious(event: Event) -> bool:
+    """Whether an event's prompt was refused, or has an elevated score."""
+    return _is_refused(event) or _is_elevated(event)
+
+
+def _is_elevated(event: Event) -> bool:
+    return event.scores is not UNSET and event.scores.get(JAILBREAK_SCORE, 0.0) >= ELEVATED
 
 
 def _is_refused(event: Event) -> bool:

@@ -12,6 +12,7 @@ from stream_app.detection.growths import Growth, Population
 from stream_app.detection.harm import Harm
 from stream_app.detection.ladder import Standing
 from stream_app.detection.scorers import Baseline
+from stream_app.detection.series import Series
 from stream_app.detection.services import Services
 from stream_app.detection.signals import Gathering
 from stream_app.detection.watermark import Watermark
@@ -66,7 +67,7 @@ class TenantState(Struct, array_like=True, gc=False):
     ``watches`` and ``soft_starts`` are by control topic key. ``accounts`` says where
     accounts of the tenant stand, a few at most. ``pending`` are values of shapes (by feature place) that ask for a
     denial, which waits for the tenant's next request. ``gathering`` is what
-    the campaign stage has yet to be told.
+    the campaign stage has yet to be told. ``series`` are the prompts of accounts that were refused or scored high.
     """
 
     last_offset: int = -1
@@ -84,6 +85,7 @@ class TenantState(Struct, array_like=True, gc=False):
     accounts: dict[str, Standing] = field(default_factory=dict)
     gathering: Gathering | None = None
     growth: Growth | None = None
+    series: Series | None = None
 
 
 class PartitionState(Struct, array_like=True):

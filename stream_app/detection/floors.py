@@ -41,10 +41,10 @@ def own_floor(policy: Policy, index: int, expectation: Expectation, *, is_known:
 def floor_for(policy: Policy, index: int, rung: Action, expectation: Expectation, *, is_known: bool) -> float:
     """Size above which a feature may take a tenant to a rung.
 
-    Beyond ``small_tenants.up_to`` that is the policy's floor; a newcomer is denied nothing for less than some times it.
+    Beyond ``small_tenants.up_to`` that is the policy's floor; a newcomer is denied nothing below a larger one.
     """
-    if denies(rung) and not is_known and FEATURES[index].counter is not None:
-        return policy.floors[index] * policy.newcomers.times
+    if denies(rung) and not is_known:
+        return policy.newcomer_floors[index]
     if rung.severity > policy.small_tenants.up_to.severity:
         return policy.floors[index]
     return own_floor(policy, index, expectation, is_known=is_known)

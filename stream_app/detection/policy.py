@@ -17,7 +17,6 @@ from stream_app.detection.rules import (
     Duration,
     FeatureRule,
     HarmBudgets,
-    Newcomers,
     PolicyOverride,
     Rung,
     RungRule,
@@ -32,6 +31,8 @@ from stream_app.detection.scorers import t_quantile
 
 #: Policies made for particular subjects that are kept; beyond that all are made anew.
 _MAX_VARIANTS = 1_024
+#: A floor that was agreed on holds for small tenants and newcomers as well.
+_PLAIN_FLOOR = {"small_floor": None, "newcomer_floor": None}
 
 
 class PolicyError(ValueError):
@@ -50,7 +51,6 @@ class Policy(BaseModel):
     features: dict[str, FeatureRule]
     together: Together | None = None
     small_tenants: SmallTenants = SmallTenants()
-    newcomers: Newcomers = Newcomers()
     soft_start_s: Duration = 3_600
     overrides: Annotated[list[PolicyOverride], Field(max_length=1_000)] = []
     allow_list: Annotated[list[AllowEntry], Field(max_length=10_000)] = []
@@ -95,12 +95,12 @@ class Policy(BaseModel):
     @cached_property
     def small_floors(self) -> list[float]:
         """The least floor of each feature, for the smallest of tenants, in the order of ``FEATURES``."""
-        floors = list(self.floors)
-        for place, feature in enumerate(FEATURES):
-            rule = self.features.get(feature.code)
-            if rule is not None and rule.small_floor is not None:
-                floors[place] = min(rule.floor, rule.small_floor)
-        return floors
+        return [self.features[f.code].least_floor if f.code in self.features else float("inf") for f in FEATURES]
+
+    @cached_property
+    def newcomer_floors(self) -> list[float]:
+        """Below these a tenant that is not known is denied nothing, in the order of ``FEATURES``."""
+        return [self.features[f.code].largest_floor if f.code in self.features else float("inf") for f in FEATURES]
 
     @cached_property
     def without_small_floors(self) -> "Policy":
@@ -200,7 +200,7 @@ class Policy(BaseModel):
             for part in ("rungs", "features"):
                 for name, change in changes[part].items():
                     if name in content[part]:
-                        content[part][name] |= {"small_floor": None} | change if "floor" in change else change
+                        content[part][name] |= _PLAIN_FLOOR | change if "floor" in change else change
         if found.is_watched:
             self._make_strict(content)
         for index, value in found.soft_floors:
@@ -212,9 +212,9 @@ class Policy(BaseModel):
         return Policy.model_validate(content | {"overrides": []})
 
     def _make_strict(self, content: dict[str, Any]) -> None:
-        content["newcomers"]["times"] = 1.0
         for rule in content["features"].values():
             rule["floor"] *= self.watched.floor_share
+            rule["newcomer_floor"] = None
             if rule["small_floor"] is not None:
                 rule["small_floor"] *= self.watched.floor_share
         for rule in content["rungs"].values():

@@ -58,7 +58,8 @@ class RungRule(BaseModel):
 class FeatureRule(BaseModel):
     """How one feature counts: never below ``floor`` (in the feature's unit), and never beyond the rung ``up_to``.
 
-    A ``small_floor`` is for tenants known well whose usual values lie far below ``floor``.
+    A ``small_floor`` is for known tenants whose usual values lie far below ``floor``. Up to a ``newcomer_floor`` one
+    that is not known yet is denied nothing: what it will ordinarily do is open.
     A feature in shadow ``mode`` leads to simulated decisions only.
     """
 
@@ -66,9 +67,20 @@ class FeatureRule(BaseModel):
 
     floor: Floor
     small_floor: Floor | None = None
+    newcomer_floor: Floor | None = None
     up_to: Rung
     mode: Mode = "enforced"
     reason: Words | None = None
+
+    @property
+    def least_floor(self) -> float:
+        """The floor of the smallest tenants."""
+        return self.floor if self.small_floor is None else min(self.floor, self.small_floor)
+
+    @property
+    def largest_floor(self) -> float:
+        """The floor of newcomers, for what denies."""
+        return self.floor if self.newcomer_floor is None else max(self.floor, self.newcomer_floor)
 
 
 class RungChange(BaseModel):
@@ -81,12 +93,13 @@ class RungChange(BaseModel):
 
 
 class FeatureChange(BaseModel):
-    """Other rules of one feature; what is not given stays, but a ``floor`` alone holds for small tenants, too."""
+    """Other rules of one feature; what is not given stays, but a ``floor`` alone holds for all tenants."""
 
     model_config = STRICT
 
     floor: Floor | None = None
     small_floor: Floor | None = None
+    newcomer_floor: Floor | None = None
     up_to: Rung | None = None
     mode: Mode | None = None
 
@@ -194,14 +207,6 @@ class SmallTenants(BaseModel):
 
     times: Annotated[float, Field(ge=1, le=1_000)] = 4.0
     up_to: Rung = Action.OBSERVE
-
-
-class Newcomers(BaseModel):
-    """Who is not known yet is denied nothing for sums up to ``times`` the floor: what it will ordinarily do is open."""
-
-    model_config = STRICT
-
-    times: Annotated[float, Field(ge=1, le=1_000)] = 1.0
 
 
 class Step(NamedTuple):

@@ -95,7 +95,10 @@ def test_one_tenant_alone_is_no_crowd() -> None:
 
 def newcomer(per_minute: float) -> list[Action]:
     """Of a tenant with half an hour of history, which then sends so many requests a minute for ten minutes."""
-    policy = Policy.model_validate(POLICY.model_dump() | {"newcomers": {"times": 5}})
+    content = POLICY.model_dump()
+    for code, floor in (("requests_10s", 150), ("requests_60s", 300), ("requests_600s", 3_000)):
+        content["features"][code]["newcomer_floor"] = floor
+    policy = Policy.model_validate(content)
     events = in_order(steady(0, 1_800, 1), steady(1_800, 2_400, per_minute, name="work"))
     return [decision.action for decision in run(events, policy)]
 

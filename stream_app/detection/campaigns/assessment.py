@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_app.detection.campaigns.confirmation import MIN_MEMBERS, CampaignKind, control_nats, examine, kind_of
 from stream_app.detection.campaigns.likelihoods import total
-from stream_app.detection.campaigns.links import KINDS, Population
+from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
@@ -17,6 +17,8 @@ MAX_LISTED = 3
 _DOUBTS = 6
 _CONTROL_MS = 3_600_000
 _TOP_VALUES = 20
+#: A group that fewer of the members bring is not what the pool has in common; links on half of the accounts pass.
+_BROAD = 0.25
 
 
 def assess(campaign: Campaign, population: Population, profiles: Profiles, background: Flags, now_ms: int) -> None:
@@ -86,11 +88,16 @@ def list_candidates(campaigns: list[Campaign], population: Population, listed_ms
 
 
 def _is_worth_a_look(campaign: Campaign, population: Population) -> bool:
-    return _cards(campaign, population) > 0 or (
-        campaign.pool.size >= MIN_MEMBERS
-        and len(campaign.proofs) >= 2
-        and bool({"content", "payer"} & set(campaign.proofs))
-    )
+    """A shared card, or two groups that many members bring, one of them hard or the content of a queue.
+
+    Users of popular prompts have those in common, and by chance a few of them a client or an hour of creation.
+    """
+    if _cards(campaign, population) > 0:
+        return True
+    size = campaign.pool.size
+    broad = {group for group, proof in campaign.proofs.items() if proof.provers >= _BROAD * size}
+    is_alike = bool(broad & HARD_GROUPS) or ("content" in broad and campaign.findings.queue.is_dealt)
+    return size >= MIN_MEMBERS and len(broad) >= 2 and is_alike
 
 
 def _cards(campaign: Campaign, population: Population) -> int:

@@ -40,6 +40,8 @@ KINDS = (
 )
 NAMES = tuple(kind.name for kind in KINDS)
 GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
+#: What strangers do not share.
+HARD_GROUPS = frozenset(kind.group for kind in KINDS if kind.is_hard)
 #: What is asked, not who asks.
 CONTENT_KINDS = frozenset({"system", "program", "content"})
 #: All kinds of one group together stay within this.
@@ -53,8 +55,8 @@ class Incidence(NamedTuple):
 
     Entry k says that tenant ``rows[k]`` carries value ``cols[k]``, in order of values: those of value c begin at
     ``col_starts[c]``. ``by_row`` lists the entries by tenant, those of tenant r from ``row_starts[r]``. Values that
-    only one tenant carries have no entry; ``carried`` counts all by tenant, ``carried_in_all`` is its sum. ``degree`` and
-    ``values`` (hashes) are by column; ``has`` marks tenants that carry anything at all of this kind: for the others it
+    only one tenant carries have no entry; ``carried`` counts all by tenant, ``carried_in_all`` is its sum. ``degree``
+    and ``values`` (hashes) are by column; ``has`` marks tenants that carry anything of this kind: for the others it
     is no evidence.
     """
 

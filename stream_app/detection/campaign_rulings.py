@@ -19,8 +19,10 @@ from stream_app.detection.windows import PANE_MS
 MODEL = ModelRef("campaign_pool", "1")
 #: How far each role may go. Members beyond the act set are only watched.
 _HIGHEST = {Role.MEMBER: Action.OBSERVE, Role.ACT: Action.CHALLENGE, Role.BLOCK: Action.BLOCK}
-#: A verdict is repeated every hour; one missed repetition lets nobody go.
-HOLD_MS = 2 * RENEW_MS
+#: A repetition comes with the first look after ``RENEW_MS``, and looks are at most an hour apart.
+HOLD_MS = RENEW_MS + 2 * 3_600_000
+#: A role that has become milder lets go after so long: roles at the edge change with every look.
+MILDER_HOLD_MS = 2 * 3_600_000
 #: Nats from which a group of links is named as a reason.
 _NAMED_NATS = 1.0
 
@@ -29,21 +31,27 @@ def obey(tenant: Tenant, policy: Policy, verdict: Verdict, topic: str, partition
     """Put a tenant on the rung that its role allows, or let it go; the decision that this takes, if any.
 
     An operator's word and the allow-list stand above it. The campaign was confirmed as one, so the wait between rungs
-    does not apply. Whoever stands higher by its own doing stays there, and an ended verdict is left to the ladder.
+    does not apply. Whoever stands higher by its own doing stays there; an ended or milder verdict is the ladder's.
     """
     subject, state, standing = Subject(tenant.tenant_id), tenant.state, tenant.state.standing
     cause = Cause(topic, partition, max(state.last_offset, 0), verdict.at_ms, verdict.at_ms // PANE_MS)
     if verdict.role is None:
         if standing and standing.is_up:
-            standing.over_ms = min(standing.over_ms, cause.now_ms)
-            standing.wakes_ms = min(standing.wakes_ms, cause.now_ms + policy.cool_down_s * 1000)
+            _shorten(standing, policy, cause.now_ms + policy.cool_down_s * 1000)
         return None
     step = _step(policy, verdict)
     if step is None or cause.now_ms < muted_until_ms(state, policy, subject):
         return None
     if standing and standing.is_up and standing.rung.severity > step.rung.severity:
+        _shorten(standing, policy, cause.now_ms + MILDER_HOLD_MS)
         return None
     return _enter(subject, state, policy, step, verdict, cause)
+
+
+def _shorten(standing: Standing, policy: Policy, until_ms: int) -> None:
+    """Let the ladder go down at ``until_ms``, unless the tenant's own scores hold it up."""
+    standing.over_ms = min(standing.over_ms, until_ms - policy.cool_down_s * 1000)
+    standing.wakes_ms = min(standing.wakes_ms, until_ms)
 
 
 def _step(policy: Policy, verdict: Verdict) -> Step | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.detection.campaign_rulings import HOLD_MS
+from stream_app.detection.campaign_rulings import HOLD_MS, MILDER_HOLD_MS
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.campaigns.roles import Role
@@ -91,3 +91,16 @@ def test_a_verdict_holds_without_scores_and_ends_when_it_is_withdrawn() -> None:
     (released,) = decisions(detector.handle(records(later, 2_000)))
     assert released.action is Action.ALLOW
     assert HOLD_MS > 2_100_000
+
+
+def test_a_role_that_has_become_milder_lets_go_before_its_hold_is_over() -> None:
+    detector = after_a_minute()
+    obeyed(detector, verdict(Role.BLOCK))
+    assert obeyed(detector, verdict(Role.MEMBER, at_ms=BEGIN_MS + 120_000)) == []
+    until_s = (120_000 + MILDER_HOLD_MS) // 1000
+    early = [event(time_s, "other", id=f"o{time_s}") for time_s in range(121, until_s - 60, 60)]
+    assert decisions(detector.handle(records(early, 1_000))) == []
+    late = [event(time_s, "other", id=f"o{time_s}") for time_s in range(until_s - 60, until_s + 600, 20)]
+    (released,) = decisions(detector.handle(records(late, 5_000)))
+    assert (released.tenant_id, released.action) == ("acme", Action.ALLOW)
+    assert HOLD_MS > MILDER_HOLD_MS

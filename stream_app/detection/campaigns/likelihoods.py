@@ -55,47 +55,55 @@ def ratios(links: Incidence, share: Floats) -> Ratios:
     inside = np.bincount(links.cols[mine], weights=share[links.rows[mine]], minlength=len(links.degree))
     entries = links.entries_of_values(np.flatnonzero(inside))
     rows, cols = links.rows[entries], links.cols[entries]
-    own, inside = share[rows], inside[cols]
-    within = float(share[members] @ links.carried[members])
-    held = np.maximum(inside - own, 0.0) / (np.maximum(within - own * links.carried[rows], 0.0) + _DOUBT)
-    outsiders = np.maximum(links.degree[cols] - inside - (1.0 - own), 0.0)
-    usual = (outsiders + _UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * _UNSEEN)
-    return Ratios(entries, held / usual)
+    own, within = share[rows], float(share[members] @ links.carried[members])
+    values = _ratio(links, within, links.degree[cols], inside[cols], own, own * links.carried[rows])
+    return Ratios(entries, values)
 
 
 def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
     """Nats of every tenant for one kind under the weights given, and better weights.
 
-    Tenants that carry none of the pool's values differ only in how many they carry.
+    Without a vote of their own tenants differ only in the values they carry: one logarithm a value and one product of
+    a matrix do for all of them, and only members are looked at one by one.
     """
-    entries, ratio = ratios(links, share)
-    rows, log_outside = links.rows[entries], np.log(weights.outside)
+    members, log_outside = np.flatnonzero(share), np.log(weights.outside)
+    mine = links.entries_of_tenants(members)
+    cols, own = links.cols[mine], share[links.rows[mine]]
+    inside = np.bincount(cols, weights=own, minlength=len(links.degree))
+    within = float(share[members] @ links.carried[members])
+    common = np.flatnonzero(inside)
+    gains = np.zeros(len(links.degree))
+    ratio = _ratio(links, within, links.degree[common], inside[common], 0.0, 0.0)
+    gains[common] = np.log(weights.outside + (1.0 - weights.outside) * ratio) - log_outside
+    logs = links.matrix @ gains + links.carried * log_outside
+    ratio = _ratio(links, within, links.degree[cols], inside[cols], own, own * links.carried[links.rows[mine]])
     mixed = weights.outside + (1.0 - weights.outside) * ratio
-    gain = np.bincount(rows, weights=np.log(mixed) - log_outside, minlength=len(share))
-    levels = _nats(np.arange(links.carried.max(initial=0) + 1) * log_outside, weights.without)
-    nats = np.clip(levels, FLOOR, kind.cap)[links.carried]
-    reached = np.flatnonzero(gain)
-    reached_nats = _nats(gain[reached] + links.carried[reached] * log_outside, weights.without)
-    nats[reached] = np.clip(reached_nats, FLOOR, kind.cap)
-    members = np.flatnonzero(share * links.has)
-    taking_part = _taking_part(gain[members] + links.carried[members] * log_outside, weights.without)
-    part = share[members] * taking_part / (weights.without + taking_part)
-    shared = np.bincount(rows, weights=(1.0 - weights.outside) * ratio / mixed, minlength=len(share))[members]
+    whose = np.repeat(np.arange(len(members)), np.diff(links.row_starts)[members])
+    logs[members] = np.bincount(whose, weights=np.log(mixed), minlength=len(members))
+    singles = links.carried[members] - np.diff(links.row_starts)[members]
+    logs[members] += singles * log_outside
+    taking_part = (1.0 - weights.without) * np.exp(np.clip(logs, -_MAX_EXPONENT, _MAX_EXPONENT))
+    nats = np.log(weights.without + taking_part)
+    nats[~links.has] = 0.0
+    shared = np.bincount(whose, weights=(1.0 - weights.outside) * ratio / mixed, minlength=len(members))
+    having = share[members] * links.has[members]
+    part = having * taking_part[members] / (weights.without + taking_part[members])
     fitted = Weights(
         outside=_between(1.0 - _share_of(float(part @ shared), float(part @ links.carried[members]))),
-        without=_between(1.0 - _share_of(float(part.sum()), float(share[members].sum()))),
+        without=_between(1.0 - _share_of(float(part.sum()), float(having.sum()))),
     )
-    return Fit(nats, fitted)
+    return Fit(np.clip(nats, FLOOR, kind.cap), fitted)
 
 
-def _taking_part(logs: Floats, without: float) -> Floats:
-    taking_part: Floats = (1.0 - without) * np.exp(np.clip(logs, -_MAX_EXPONENT, _MAX_EXPONENT))
-    return taking_part
-
-
-def _nats(logs: Floats, without: float) -> Floats:
-    nats: Floats = np.log(without + _taking_part(logs, without))
-    return nats
+def _ratio(  # noqa: PLR0917
+    links: Incidence, within: float, degree: Floats, inside: Floats, own: Floats | float, own_part: Floats | float
+) -> Floats:
+    """Ratios of values by their carriers and those inside, to a tenant that is ``own`` of the pool itself."""
+    held = np.maximum(inside - own, 0.0) / (np.maximum(within - own_part, 0.0) + _DOUBT)
+    outsiders = np.maximum(degree - inside - (1.0 - own), 0.0)
+    usual = (outsiders + _UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * _UNSEEN)
+    ratio: Floats = held / usual
+    return ratio
 
 
 def by_group(nats: dict[str, Floats]) -> dict[str, Floats]:

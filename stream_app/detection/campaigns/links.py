@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 
@@ -54,9 +55,10 @@ class Incidence(NamedTuple):
     """Who carries which value of one kind.
 
     Entry k says that tenant ``rows[k]`` carries value ``cols[k]``, in order of values: those of value c begin at
-    ``col_starts[c]``. ``by_row`` lists the entries by tenant, those of tenant r from ``row_starts[r]``. Values that
-    only one tenant carries have no entry; ``carried`` counts all by tenant, ``carried_in_all`` is its sum. ``degree``
-    and ``values`` (hashes) are by column; ``has`` marks tenants that carry anything of this kind: for the others it
+    ``col_starts[c]``. ``by_row`` lists the entries by tenant, those of tenant r from ``row_starts[r]``;
+    ``matrix`` holds the same as ones by tenant and column. Values that only one tenant carries have no entry;
+    ``carried`` counts all by tenant, ``carried_in_all`` is its sum. ``degree`` and ``values`` (hashes) are by column;
+    ``has`` marks tenants that carry anything of this kind: for the others it
     is no evidence.
     """
 
@@ -67,6 +69,7 @@ class Incidence(NamedTuple):
     col_starts: NDArray[np.intp]
     by_row: NDArray[np.intp]
     row_starts: NDArray[np.intp]
+    matrix: sparse.csr_matrix
     carried: NDArray[np.intp]
     carried_in_all: int
     has: Flags
@@ -111,14 +114,18 @@ def incidence(table: NDArray[np.int64]) -> Incidence:
     renumbered = np.cumsum(shared) - 1
     entries = shared[cols]
     rows, carried = tenant[entries].astype(np.int32), np.bincount(tenant, minlength=count)
+    shared_cols = renumbered[cols[entries]].astype(np.int32)
+    by_row, row_starts = np.argsort(rows, kind="stable"), _starts(np.bincount(rows, minlength=count))
+    shape = (count, int(np.count_nonzero(shared)))
     return Incidence(
         rows=rows,
-        cols=renumbered[cols[entries]].astype(np.int32),
+        cols=shared_cols,
         degree=degree[shared].astype(np.float64),
         values=values[shared],
         col_starts=_starts(degree[shared]),
-        by_row=np.argsort(rows, kind="stable"),
-        row_starts=_starts(np.bincount(rows, minlength=count)),
+        by_row=by_row,
+        row_starts=row_starts,
+        matrix=sparse.csr_matrix((np.ones(len(rows)), shared_cols[by_row], row_starts), shape=shape),  # type: ignore[no-untyped-call]
         carried=carried,
         carried_in_all=len(tenant),
         has=has,

@@ -21,6 +21,7 @@ _DOUBT = 1.0
 #: Fitted weights stay off the ends, where they could never move again; a pool has strangers in it and strays.
 _LEAST, _MOST = 0.02, 0.995
 _MAX_EXPONENT = 30.0
+Numbers = NDArray[np.number]
 
 
 class Weights(NamedTuple):
@@ -96,7 +97,7 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
 
 
 def _ratio(  # noqa: PLR0917
-    links: Incidence, within: float, degree: Floats, inside: Floats, own: Floats | float, own_part: Floats | float
+    links: Incidence, within: float, degree: Floats, inside: Numbers, own: Floats | float, own_part: Floats | float
 ) -> Floats:
     """Ratios of values by their carriers and those inside, to a tenant that is ``own`` of the pool itself."""
     held = np.maximum(inside - own, 0.0) / (np.maximum(within - own_part, 0.0) + _DOUBT)

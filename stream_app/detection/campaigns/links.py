@@ -58,8 +58,7 @@ class Incidence(NamedTuple):
     ``col_starts[c]``. ``by_row`` lists the entries by tenant, those of tenant r from ``row_starts[r]``;
     ``matrix`` holds the same as ones by tenant and column. Values that only one tenant carries have no entry;
     ``carried`` counts all by tenant, ``carried_in_all`` is its sum. ``degree`` and ``values`` (hashes) are by column;
-    ``has`` marks tenants that carry anything of this kind: for the others it
-    is no evidence.
+    ``has`` marks tenants that carry anything of this kind: for the others it is no evidence.
     """
 
     rows: NDArray[np.int32]

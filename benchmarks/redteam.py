@@ -217,7 +217,7 @@ def page(tried: list[Result], field: Field, commit: str) -> str:
 
 
 def _row(result: Result) -> str:
-    attack, times = result.attack, MILLION / result.unseen if result.unseen else inf
+    attack, times = result.attack, MILLION / max(result.unseen, 1)
     cells = [
         f"{attack.mix:.0%}",
         f"{attack.rate:g}",
@@ -228,9 +228,9 @@ def _row(result: Result) -> str:
         f"{result.seen} of {result.streams}",
         f"{result.unseen:,} of {result.taken:,}",
         _cents_told(result),
-        f"{result.accounts * result.streams * times:,.0f}",
+        f"{result.accounts * result.streams * times:,.0f}" if result.unseen else "-",
         f"{result.requests:,.0f}",
-        f"{result.cents * times / 100:,.0f}",
+        f"{result.cents * times / 100:,.0f}" if result.unseen else "-",
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -51,6 +51,8 @@ _WORDS = {
     "jailbreak_percent": "jailbreak score {} above noise",
     "cot_elicitation_percent": "score for eliciting reasoning {} above noise",
     "growth_percent": "requests {} of those a week before",
+    "attacks": "edits of one prompt, refused or with an elevated score",
+    "refused_retries": "retries of a refused prompt",
 }
 _LEVEL = re.compile(r"\b(\w+) ≤ (\d+(?:\.\d+)?)")
 

@@ -26,6 +26,11 @@ def is_known(state: TenantState) -> bool:
     return baseline is not None and baseline.weight >= KNOWN_MINUTES
 
 
+def least_floors(state: TenantState, policy: Policy) -> list[float]:
+    """Values up to these need no level to be worked out."""
+    return policy.small_floors if is_known(state) else policy.floors
+
+
 def own_floor(policy: Policy, index: int, expectation: Expectation, *, is_known: bool) -> float:
     """Size below which a feature does not matter for a tenant.
 

@@ -16,7 +16,7 @@ from stream_app.detection.features import (
     Counter,
     Feature,
 )
-from stream_app.detection.floors import expect, floor_for, is_known, own_floor
+from stream_app.detection.floors import expect, floor_for, is_known, least_floors, own_floor
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
 from stream_app.detection.scorers import Baseline, Expectation
@@ -54,7 +54,7 @@ class Scored(NamedTuple):
 
 def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]]) -> list[Scored]:
     """Score (feature place, value) pairs, worst first; values at or below their floor are out of the question."""
-    floors, known = policy.small_floors, is_known(state)
+    floors, known = least_floors(state, policy), is_known(state)
     scored = []
     for index, value in values:
         if value > floors[index]:

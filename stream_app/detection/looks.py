@@ -6,6 +6,7 @@ from stream_app.detection.accounts import is_responsible, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import Counter
+from stream_app.detection.floors import least_floors
 from stream_app.detection.judgement import score_values, step_reached, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.lists import muted_until_ms, policy_for, soft_until_ms
@@ -78,7 +79,8 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[i
         if step_reached(rules, score_values(state, rules, series), steps):
             holds_until_ms = 0  # the account's next request decides, and any may be that
         tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
-        tenant.has_levels |= any(value > rules.small_floors[index] for index, value in values)
+        floors = least_floors(state, rules)
+        tenant.has_levels |= any(value > floors[index] for index, value in values)
 
 
 def _is_waiting(state: TenantState, policy: Policy, subject: Subject, now_ms: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from stream_app.detection.features import FEATURES, Counter
-from stream_app.detection.floors import expect, floor_for, is_known
+from stream_app.detection.floors import expect, floor_for, is_known, least_floors
 from stream_app.detection.judgement import may
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
@@ -19,8 +19,9 @@ def room(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]]
     policy or standing change.
     """
     left = [inf] * len(Counter)
+    floors = least_floors(state, policy)
     for index, value in values:
-        level = policy.small_floors[index]
+        level = floors[index]
         if value > level:
             level = _trip_level(state, policy, index, steps)
         counter = FEATURES[index].counter or Counter.REQUESTS

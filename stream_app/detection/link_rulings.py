@@ -10,7 +10,7 @@ from stream_app.detection.campaigns.links import Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.records import Campaign
 from stream_app.detection.campaigns.roles import Role
-from stream_app.detection.campaigns.verdicts import RENEW_MS, may_act
+from stream_app.detection.campaigns.verdicts import may_act
 from stream_app.detection.decisions import (
     Action,
     Decision,
@@ -28,7 +28,8 @@ from stream_app.detection.policy import Policy
 MODEL = ModelRef("campaign_links", "1")
 #: Kinds of links by the scope of the decision.
 SCOPES = {"payment_fp": "payment", "signup_fp": "signup", "ip_prefix": "prefix"}
-#: A decision is told again every hour; one missed repetition lets nobody go.
+#: A decision is told again every hour, as long as the value is found; one missed repetition lets nobody go.
+RENEW_MS = 3_600_000
 HOLD_MS = 2 * RENEW_MS
 #: A release outlives every decision before it, and the day for which the topic keeps a tombstone.
 RELEASE_MS = 2 * 86_400_000

@@ -16,6 +16,8 @@ MAX_LISTED = 3
 #: Ticks in a row with an ordinary explanation that end a confirmed verdict: an hour.
 _DOUBTS = 6
 _CONTROL_MS = 3_600_000
+#: Size of a pool over that of its control groups, within which these will do.
+_SHRUNK, _GROWN = 0.7, 1.1
 _TOP_VALUES = 20
 #: A group that fewer of the members bring is not what the pool has in common; links on half of the accounts pass.
 _BROAD = 0.25
@@ -45,8 +47,11 @@ def assess(campaign: Campaign, population: Population, profiles: Profiles, backg
 def _controls(
     campaign: Campaign, population: Population, members: int, background: Flags, now_ms: int
 ) -> dict[str, float]:
-    """Control groups are grown anew when the pool has grown by a tenth, and each hour: they cost as much as it does."""
-    is_fresh = campaign.control_size <= members <= 1.1 * campaign.control_size
+    """Control groups are grown anew when the pool is another than theirs, and each hour: they cost as much as it does.
+
+    A larger group has more in common by chance: that the pool has shrunk makes them stricter, not wrong.
+    """
+    is_fresh = _SHRUNK * campaign.control_size <= members <= _GROWN * campaign.control_size
     if members >= MIN_MEMBERS and not (is_fresh and now_ms - campaign.control_ms < _CONTROL_MS):
         campaign.controls = control_nats(population, members, background, seed=now_ms // 1000 % (1 << 31))
         campaign.control_size, campaign.control_ms = members, now_ms

@@ -32,8 +32,9 @@ _WARM_ROUNDS = 3
 #: A look costs as much as there are tenants: fewer signals than this, or than this share of the tenants, can wait for
 #: the next tick, but no longer than an hour, and not while a campaign may be acted on.
 _FEW_SIGNALS, _FEW_SHARE, _LONGEST_WAIT_MS = 100, 0.05, 3_600_000
-#: A pool is searched for cliques anew when its size has changed by so much: that costs as much as growing it.
-_CHECKED_CHANGE = 0.02
+#: A pool is searched for cliques anew when its size has changed by such a share and by so many members: that costs as
+#: much as growing it.
+_CHECKED_CHANGE, _CHECKED_LEAST = 0.02, 2.0
 #: Smaller probabilities of membership are not remembered: they weigh nothing, and there is one for every tenant.
 _NOBODY = 1e-6
 #: Who belongs to no pool more than so much may be drawn into a control group.
@@ -155,7 +156,8 @@ class CampaignStage:
                 self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
         self.memory.campaigns = _strongest(_merged(people, self.memory.campaigns))
         for campaign in list(self.memory.campaigns):
-            if abs(campaign.pool.size - campaign.checked_size) <= _CHECKED_CHANGE * campaign.checked_size:
+            change = abs(campaign.pool.size - campaign.checked_size)
+            if change <= max(_CHECKED_CHANGE * campaign.checked_size, _CHECKED_LEAST):
                 continue
             campaign.checked_size = campaign.pool.size
             for clique in expel_cliques(people, campaign.pool):

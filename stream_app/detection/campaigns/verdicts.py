@@ -11,7 +11,7 @@ from stream_app.detection.campaigns.roles import ROLES, Role, roles
 
 #: An unchanged verdict is told again after so long, so that its decision is renewed before it expires. Changes and the
 #: end are told at once: a long life only bounds what a campaign stage that is no more leaves behind.
-RENEW_MS = 21_600_000
+RENEW_MS = 3 * 3_600_000
 _RANK: dict[Role | None, int] = {None: 0, Role.MEMBER: 1, Role.ACT: 2, Role.BLOCK: 3}
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from stream_app.detection.campaigns.assessment import assess, list_candidates, retract_or_keep
 from stream_app.detection.campaigns.cliques import expel_cliques
 from stream_app.detection.campaigns.growth import Pool, compete, grow
+from stream_app.detection.campaigns.identities import follow_members
 from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, new_id
 from stream_app.detection.campaigns.profiles import Floats, Profiles
@@ -146,8 +147,9 @@ class CampaignStage:
             self.profiles.forget(keep)
 
     def _grow(self, people: Population, now_ms: int) -> None:
+        held: dict[str, Floats] = {}
         for campaign in self.memory.campaigns:
-            share = _padded(campaign.pool.share, len(self.profiles))[people.rows]
+            share = held[campaign.campaign_id] = _padded(campaign.pool.share, len(self.profiles))[people.rows]
             campaign.pool = Pool(share, campaign.pool.has_links, campaign.pool.weights)
             grow(people, campaign.pool, _WARM_ROUNDS)
         pools = [campaign.pool for campaign in self.memory.campaigns]
@@ -167,6 +169,7 @@ class CampaignStage:
                     origin = f"{campaign.campaign_id}:{np.flatnonzero(clique)[0]}"
                     self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
         compete([campaign.pool for campaign in self.memory.campaigns])
+        follow_members(people, self.memory.campaigns, held, now_ms)
 
     def _keep_shares(self, people: Population) -> None:
         for campaign in self.memory.campaigns:

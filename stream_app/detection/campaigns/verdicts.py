@@ -19,6 +19,7 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
     """Members and their roles from a pool's shares after competition.
 
     Only a confirmed distillation has an act set, and only one that links hold: those who merely ask alike are watched.
+    While an ordinary explanation stands against the verdict, it reaches nobody further than before.
     """
     share = campaign.pool.share
     grouped = by_group(campaign.pool.nats)
@@ -34,11 +35,14 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
     for place in np.flatnonzero(found):
         tenant_id = profiles.tenant_ids[population.rows[place]]
         before = campaign.members.get(tenant_id)
+        role = ROLES[found[place]] or Role.MEMBER
+        if campaign.doubts and _RANK[role] > _RANK[before.role if before else Role.MEMBER]:
+            role = before.role if before else Role.MEMBER
         own = {group: round(float(part), 2) for group, part in zip(GROUPS, nats[:, place], strict=True) if part}
         members[tenant_id] = Member(
             tenant_id=tenant_id,
             posterior=round(float(share[place]), 6),
-            role=ROLES[found[place]] or Role.MEMBER,
+            role=role,
             joined_ms=before.joined_ms if before else now_ms,
             nats=own,
         )

@@ -1,0 +1,44 @@
+"""A campaign stays with its members: proofs are theirs, and so is the id, whatever a look does to its pool.
+
+A fresh pool may join a campaign and a crowd that has something in common with both; what is then expelled from
+the union again may be the campaign itself.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
+from stream_app.detection.campaigns.links import Population
+from stream_app.detection.campaigns.pools import SAME, is_pool, new_id
+from stream_app.detection.campaigns.profiles import Floats
+from stream_app.detection.campaigns.records import Campaign
+
+
+def follow_members(population: Population, campaigns: list[Campaign], held: Mapping[str, Floats], now_ms: int) -> None:
+    """Give every campaign the pool that holds most of those it ``held`` before the look, by id; others begin anew.
+
+    A pool of strangers that no campaign of before can claim is a campaign of its own, without any proof.
+    """
+    fresh = [campaign for campaign in campaigns if campaign.campaign_id not in held]
+    for campaign in list(campaigns):
+        before = held.get(campaign.campaign_id)
+        if before is None or not _is_lost(before, campaign.pool.share):
+            continue
+        heir = max(fresh, key=lambda other: _common(before, other.pool.share), default=None)
+        if heir is not None and not _is_lost(before, heir.pool.share):
+            campaign.pool, heir.pool = heir.pool, campaign.pool
+        elif is_pool(campaign.pool) and _is_lost(campaign.pool.share, before):
+            campaigns.append(Campaign(new_id(f"{campaign.campaign_id}:left", now_ms), now_ms, campaign.pool))
+            campaign.pool = Pool(np.zeros(len(population)))
+            grow(population, campaign.pool)
+
+
+def _is_lost(one: Floats, other: Floats) -> bool:
+    """Whether the other holds less than the half of one."""
+    size = float(one.sum())
+    return size >= MIN_POOL and _common(one, other) < SAME * size
+
+
+def _common(one: Floats, other: Floats) -> float:
+    return float(np.minimum(one, other).sum())

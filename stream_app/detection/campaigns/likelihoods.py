@@ -4,6 +4,10 @@ For a value v that a tenant carries, the ratio is the share that v has of all th
 share it has of what the other outsiders do. A member need not carry the pool's values: with weight ``outside`` each of
 its values is anybody's, and with weight ``without`` it does not take part in this kind of link at all. Both are
 fitted, so that a kind the pool does not share ends up weighing nothing. An absent field is no evidence.
+
+Of kinds with many values a tenant, prompt skeletons, the pool's own are few and the others everybody's: their share of
+all that members carry is no measure of these few. There a value speaks by how many more members carry it than chance
+would have.
 """
 
 from typing import NamedTuple
@@ -20,6 +24,8 @@ _UNSEEN = 0.5
 _DOUBT = 1.0
 #: Fitted weights stay off the ends, where they could never move again; a pool has strangers in it and strays.
 _LEAST, _MOST = 0.02, 0.995
+#: Standard deviations by which members must outnumber chance: of a thousand values one does without reason.
+_CLEARLY = 3.0
 _MAX_EXPONENT = 30.0
 Numbers = NDArray[np.number]
 
@@ -61,32 +67,44 @@ def ratios(links: Incidence, share: Floats) -> Ratios:
     return Ratios(entries, values)
 
 
+def excesses(links: Incidence, share: Floats) -> Floats:
+    """Likelihood ratios by column of a kind with many values, of what is beyond chance, to tenants outside the pool."""
+    members = np.flatnonzero(share)
+    mine = links.entries_of_tenants(members)
+    inside = np.bincount(links.cols[mine], weights=share[links.rows[mine]], minlength=len(links.degree))
+    return _excess(links, float(share[members] @ links.carried[members]), links.degree, inside, 0.0, 0.0)
+
+
 def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
     """Nats of every tenant for one kind under the weights given, and better weights.
 
     Without a vote of their own tenants differ only in the values they carry: one logarithm a value and one product of
     a matrix do for all of them, and only members are looked at one by one.
     """
-    members, log_outside = np.flatnonzero(share), np.log(weights.outside)
+
+    def mixed(degree: Floats, inside: Numbers, own: Floats | float, own_part: Floats | float) -> Floats:
+        if kind.has_many:
+            return weights.outside + _excess(links, within, degree, inside, own, own_part)
+        return weights.outside + (1.0 - weights.outside) * _ratio(links, within, degree, inside, own, own_part)
+
+    log_outside = np.log(weights.outside)
+    members = np.flatnonzero(share)
     mine = links.entries_of_tenants(members)
     cols, own = links.cols[mine], share[links.rows[mine]]
     inside = np.bincount(cols, weights=own, minlength=len(links.degree))
     within = float(share[members] @ links.carried[members])
     common = np.flatnonzero(inside)
     gains = np.zeros(len(links.degree))
-    ratio = _ratio(links, within, links.degree[common], inside[common], 0.0, 0.0)
-    gains[common] = np.log(weights.outside + (1.0 - weights.outside) * ratio) - log_outside
+    gains[common] = np.log(mixed(links.degree[common], inside[common], 0.0, 0.0)) - log_outside
     logs = links.matrix @ gains + links.carried * log_outside
-    ratio = _ratio(links, within, links.degree[cols], inside[cols], own, own * links.carried[links.rows[mine]])
-    mixed = weights.outside + (1.0 - weights.outside) * ratio
+    times = mixed(links.degree[cols], inside[cols], own, own * links.carried[links.rows[mine]])
     whose = np.repeat(np.arange(len(members)), np.diff(links.row_starts)[members])
-    logs[members] = np.bincount(whose, weights=np.log(mixed), minlength=len(members))
-    singles = links.carried[members] - np.diff(links.row_starts)[members]
-    logs[members] += singles * log_outside
+    logs[members] = np.bincount(whose, weights=np.log(times), minlength=len(members))
+    logs[members] += (links.carried[members] - np.diff(links.row_starts)[members]) * log_outside
     taking_part = (1.0 - weights.without) * np.exp(np.clip(logs, -_MAX_EXPONENT, _MAX_EXPONENT))
     nats = np.log(weights.without + taking_part)
     nats[~links.has] = 0.0
-    shared = np.bincount(whose, weights=(1.0 - weights.outside) * ratio / mixed, minlength=len(members))
+    shared = np.bincount(whose, weights=1.0 - weights.outside / times, minlength=len(members))
     having = share[members] * links.has[members]
     part = having * taking_part[members] / (weights.without + taking_part[members])
     fitted = Weights(
@@ -101,10 +119,25 @@ def _ratio(  # noqa: PLR0917
 ) -> Floats:
     """Ratios of values by their carriers and those inside, to a tenant that is ``own`` of the pool itself."""
     held = np.maximum(inside - own, 0.0) / (np.maximum(within - own_part, 0.0) + _DOUBT)
-    outsiders = np.maximum(degree - inside - (1.0 - own), 0.0)
-    usual = (outsiders + _UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * _UNSEEN)
-    ratio: Floats = held / usual
+    ratio: Floats = held / _usual(links, within, degree, inside, own)
     return ratio
+
+
+def _excess(  # noqa: PLR0917
+    links: Incidence, within: float, degree: Floats, inside: Numbers, own: Floats | float, own_part: Floats | float
+) -> Floats:
+    """How many times more members carry values than chance, beyond its own spread, would have."""
+    expected = _usual(links, within, degree, inside, own) * np.maximum(within - own_part, 0.0)
+    beyond = np.maximum(inside - own, 0.0) - expected - _CLEARLY * np.sqrt(expected)
+    ratio: Floats = np.maximum(beyond, 0.0) / (expected + _UNSEEN)
+    return ratio
+
+
+def _usual(links: Incidence, within: float, degree: Floats, inside: Numbers, own: Floats | float) -> Floats:
+    """The share that values have of all that outsiders carry."""
+    outsiders = np.maximum(degree - inside - (1.0 - own), 0.0)
+    usual: Floats = (outsiders + _UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * _UNSEEN)
+    return usual
 
 
 def by_group(nats: dict[str, Floats]) -> dict[str, Floats]:

@@ -17,7 +17,8 @@ class Kind(NamedTuple):
     ``group`` holds kinds that are one thing (a client brings its JA4, its system prompt and its output limit): they
     count once. ``is_hard`` marks what strangers do not share unless one hand gave it to them. A tenant's evidence from
     this kind stays within ``cap`` nats, so that one collision or one copied value never decides alone. ``is_seed``
-    marks kinds whose values are rare enough to begin a pool with.
+    marks kinds whose values are rare enough to begin a pool with, ``has_many`` those of which a tenant carries many
+    values, few of them the pool's.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Kind(NamedTuple):
     cap: float
     is_hard: bool = False
     is_seed: bool = True
+    has_many: bool = False
 
 
 KINDS = (
@@ -37,7 +39,7 @@ KINDS = (
     Kind("system", "client", 4.0),
     Kind("program", "client", 3.0, is_seed=False),
     Kind("genesis", "genesis", 5.0),
-    Kind("content", "content", 7.0),
+    Kind("content", "content", 7.0, has_many=True),
 )
 NAMES = tuple(kind.name for kind in KINDS)
 GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))

@@ -6,8 +6,8 @@ import numpy as np
 from msgspec import Struct, UnsetType
 
 from stream_app.detection.campaigns.growth import Pool, prior
-from stream_app.detection.campaigns.likelihoods import Weights, ratios
-from stream_app.detection.campaigns.links import FLOOR, GROUP_CAP, GROUPS, HOUR_MS, KINDS, Kind, Population
+from stream_app.detection.campaigns.likelihoods import Weights, excesses, ratios
+from stream_app.detection.campaigns.links import FLOOR, GROUP_CAP, GROUPS, HOUR_MS, KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats, value_hash
 from stream_app.detection.signals import Profile
 
@@ -18,7 +18,7 @@ _GENESIS = next(kind for kind in KINDS if kind.name == "genesis")
 
 
 class Signature(Struct):
-    """Ratios of values by kind, the fitted weights of each kind, and the odds of a tenant without any of it."""
+    """Likelihood ratios of values by kind, fitted weights of each kind, and the odds of a tenant without any of it."""
 
     values: dict[str, dict[int, float]]
     weights: dict[str, Weights]
@@ -30,12 +30,12 @@ def signature(population: Population, pool: Pool) -> Signature:
     values = {}
     for kind in KINDS:
         links = population.links[kind.name]
-        ratio = np.zeros(len(links.degree))
-        found = ratios(links, pool.share)
-        np.maximum.at(ratio, links.cols[found.entries], found.values)
+        ratio = excesses(links, pool.share) if kind.has_many else _largest(links, pool.share)
         heavy = np.flatnonzero(ratio >= _LEAST_RATIO)
         heavy = heavy[np.argsort(-ratio[heavy], kind="stable")][:MAX_VALUES]
-        values[kind.name] = dict(zip(links.values[heavy].tolist(), ratio[heavy].tolist(), strict=True))
+        outside = pool.weights[kind.name].outside
+        mixed = outside + (1.0 if kind.has_many else 1.0 - outside) * ratio[heavy]
+        values[kind.name] = dict(zip(links.values[heavy].tolist(), mixed.tolist(), strict=True))
     return Signature(values, dict(pool.weights), prior(population, pool.size))
 
 
@@ -44,11 +44,17 @@ def nats_of(profile: Profile, known: Signature) -> Floats:
     summed = np.zeros(len(GROUPS))
     for kind, carried in _carried(profile).items():
         weights, values = known.weights[kind.name], known.values[kind.name]
-        logs = sum(float(np.log(weights.outside + (1 - weights.outside) * values.get(value, 0.0))) for value in carried)
+        logs = float(np.log([values.get(value, weights.outside) for value in carried]).sum())
         nats = float(np.log(weights.without + (1 - weights.without) * np.exp(min(logs, 30.0))))
         summed[GROUPS.index(kind.group)] += min(max(nats, FLOOR), kind.cap)
     clipped: Floats = np.clip(summed, FLOOR, GROUP_CAP)
     return clipped
+
+
+def _largest(links: Incidence, share: Floats) -> Floats:
+    ratio, found = np.zeros(len(links.degree)), ratios(links, share)
+    np.maximum.at(ratio, links.cols[found.entries], found.values)
+    return ratio
 
 
 def _carried(profile: Profile) -> dict[Kind, set[int]]:

@@ -57,7 +57,7 @@ def _close_minute(  # noqa: PLR0917
     rules = policy_for(state, policy, subject, end_ms)
     standing = state.standing
     is_up = standing is not None and standing.is_up
-    worst, is_apart = worst_account(state, end_ms)
+    worst, is_apart = worst_account(state, end_ms) if state.series is not None else (None, False)
     if worst is not None and not is_apart:
         series = series_values(state, worst, end_ms)
         served, asked = served + series, asked + series

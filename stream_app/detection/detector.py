@@ -51,8 +51,7 @@ class Detector:
         own = encoded.get(PARTITION_KEY)
         self._encoded = encoded
         self._state = PartitionState() if own is None else decode_partition(own)
-        self._closable = -1
-        self._tenants = Tenants(encoded)
+        self._closable, self._tenants = -1, Tenants(encoded)
         if self._state.watermark.newest_ms is not None:
             self._set_clock()
         self._snapshot = b""
@@ -179,8 +178,9 @@ class Detector:
 
     def _take(self, event: Event, owner: str | None, record: Record) -> Rejected | None:
         """Count an event, and judge its tenant if that is due; or say why it must not be counted."""
+        offset, timestamp_ms, _, _ = record
         time_ms, state, tenant_id = round(event.time.timestamp() * 1000), self._state, event.tenant_id
-        refused = refuse_event(event, time_ms, owner, record.timestamp_ms, state.watermark.newest_ms)
+        refused = refuse_event(event, time_ms, owner, timestamp_ms, state.watermark.newest_ms)
         if refused is not None:
             return refused
         self._observe(tenant_id, time_ms)
@@ -188,24 +188,24 @@ class Detector:
         if tenant is None or not tenant.is_changed:
             tenant = self._tenants.wake(tenant_id)
         minute = time_ms // MINUTE_MS
-        closable = max(self._closable, minute - LONG_MINUTES)
+        closable = self._closable if self._closable > minute - LONG_MINUTES else minute - LONG_MINUTES
         if tenant.due <= closable:
-            self._close(tenant, closable, record.timestamp_ms)
+            self._close(tenant, closable, timestamp_ms)
         if minute <= closable or minute <= tenant.state.windows.closed_minute:
             tenant.count_late(event, minute, closable)
             self._tenants.schedule.put(tenant_id, tenant.due)
-        elif not self._tenants.count(event, tenant, time_ms, record.offset, state.harm):
+        elif not self._tenants.count(event, tenant, time_ms, offset, state.harm):
             self._tally.repeated += 1
             return None
         elif minute <= self._closable + _OPEN_MINUTES:
-            self._state.services.count(event, minute, is_first=len(tenant.pane.ids) == 1)  # type: ignore[union-attr]
-        tenant.state.last_offset = record.offset
+            state.services.count(event, minute, len(tenant.pane.ids) == 1)  # type: ignore[union-attr]
+        tenant.state.last_offset = offset
         self._tally.applied += 1
-        if record.offset % SAMPLED == 0:
+        if offset % SAMPLED == 0:
             self._tally.sample(event)
         if self.has_campaigns:
             self._effects += tenant.gather(event, time_ms, self._partition)
-        if (time_ms >= tenant.holds_until_ms or min(tenant.room) < 0) and is_served(event.status_code):
+        if (time_ms >= tenant.holds_until_ms or tenant.is_room_used()) and is_served(event.status_code):
             self._look(event, tenant, time_ms, record)
         return None
 

@@ -29,8 +29,8 @@ from stream_app.detection.windows import MAX_MODELS, PANES, is_block_end
 _MIX_MEMORY = 144.0
 #: How many independent shapes three moving together are taken for.
 _TOGETHER_POWER = 1.5
-#: Of each sum: its place in ``FEATURES``, its window in seconds, its counter.
-_SUM_PLACES = tuple((index, FEATURES[index].window_s, FEATURES[index].counter or Counter.REQUESTS) for index in SUMS)
+#: Of each sum: its place in ``FEATURES``, its window in seconds, its counter (as a plain number, which is fast to use).
+_SUM_PLACES = tuple((index, FEATURES[index].window_s, int(FEATURES[index].counter or 0)) for index in SUMS)
 _REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("requests_600s")
 
 
@@ -104,13 +104,12 @@ def closed_values(state: TenantState, minute: int, services: Services, without: 
     peak, asked_peak = windows.peak_pane(minute, without)
     served: list[tuple[int, float]] = []
     asked: list[tuple[int, float]] = []
-    for index in SUMS:
-        feature = FEATURES[index]
-        totals = short if feature.window_s == 60 else long
-        value = peak if feature.window_s == 10 else totals[feature.counter or Counter.REQUESTS]
+    for index, window_s, counter in _SUM_PLACES:
+        totals = short if window_s == 60 else long
+        value = peak if window_s == 10 else totals[counter]
         served.append((index, value))
-        if feature.counter is Counter.REQUESTS:
-            value = asked_peak if feature.window_s == 10 else value + totals[-1]
+        if counter == Counter.REQUESTS:
+            value = asked_peak if window_s == 10 else value + totals[-1]
         asked.append((index, value))
     if minute % SHAPE_MINUTES != SHAPE_MINUTES - 1 and not is_up(state):
         return ClosedMinute(served, asked)
@@ -205,22 +204,23 @@ def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tupl
         places += PER_TEN_MINUTES
     if len(state.baselines) < len(FEATURES):
         state.baselines += [None] * (len(FEATURES) - len(state.baselines))
+    baselines, small_floors = state.baselines, policy.small_floors
     for index in places:
         if (value := known.get(index)) is not None:
-            _learn_one(state, policy, index, value)
+            if value > small_floors[index]:
+                value = min(value, _most_to_learn(state, policy, index))
+            baseline = baselines[index]
+            if baseline is None:
+                baseline = baselines[index] = Baseline()
+            baseline.learn_one(value, FEATURES[index].memory)
     if block_ends:
         _learn_mix(state, minute)
 
 
-def _learn_one(state: TenantState, policy: Policy, index: int, value: float) -> None:
-    if value > policy.small_floors[index]:
-        expectation = expect(state, index)
-        level = expectation.level(policy.quantiles[policy.ladder[0][0]])
-        value = min(value, max(own_floor(policy, index, expectation, is_known=is_known(state)), level))
-    baseline = state.baselines[index]
-    if baseline is None:
-        baseline = state.baselines[index] = Baseline()
-    baseline.learn_one(value, FEATURES[index].memory)
+def _most_to_learn(state: TenantState, policy: Policy, index: int) -> float:
+    expectation = expect(state, index)
+    level = expectation.level(policy.quantiles[policy.ladder[0][0]])
+    return max(own_floor(policy, index, expectation, is_known=is_known(state)), level)
 
 
 def _learn_mix(state: TenantState, minute: int) -> None:

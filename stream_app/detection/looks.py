@@ -76,7 +76,7 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[i
         tenant.room = list(map(min, tenant.room, room(state, rules, values, steps)))
         holds_until_ms = muted_until if is_muted else next_reach_ms(rules, standing, now_ms)
         series = series_values(state, account_id, now_ms) if account_id else []
-        if step_reached(rules, score_values(state, rules, series), steps):
+        if series and step_reached(rules, score_values(state, rules, series), steps):
             holds_until_ms = 0  # the account's next request decides, and any may be that
         tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
         floors = least_floors(state, rules)

@@ -87,6 +87,8 @@ def _make_room(entries: dict[str, Watch] | dict[str, SoftStart], ends_ms: dict[s
 
 def forget_old(state: TenantState, tenant_id: str, now_ms: int) -> list[str]:
     """Keys of the control topic which have nothing left to say; their memory is dropped."""
+    if not (state.standing or state.accounts or state.overrides or state.watches or state.soft_starts):
+        return []
     forgotten = [key for key, override in state.overrides.items() if now_ms >= override.forget_ms]
     for key in forgotten:
         del state.overrides[key]

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, field
 
-from stream_app.detection.events import DENIED_STATUS, FAILED_STATUS, Event
+from stream_app.detection.events import FAILED_STATUS, Event, is_served
 from stream_app.detection.features import CODES
 from stream_app.detection.windows import LONG_MINUTES, PANES, Minute
 
@@ -43,15 +43,14 @@ class Services(Struct, array_like=True, gc=False):
 
     minutes: dict[int, Answers] = field(default_factory=dict)
 
-    def count(self, event: Event, minute: int, *, is_first: bool) -> None:
+    def count(self, event: Event, minute: int, is_first: bool) -> None:
         """Count an answer; refusals (403, 429) are none. ``is_first``: the event is the first in its tenant's pane."""
         answers = self.minutes.get(minute) or self._begin(minute)
-        answers.panes += is_first
+        if is_first:
+            answers.panes += 1
         status = event.status_code
-        if status in DENIED_STATUS:
-            return
-        if status >= FAILED_STATUS:
-            answers.failed += 1
+        if status >= 400 and not is_served(status):
+            answers.failed += status >= FAILED_STATUS
             return
         answers.served += 1
         if event.latency_ms is not UNSET:

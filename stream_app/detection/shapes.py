@@ -125,9 +125,8 @@ def add_shape(shape: Shape | None, event: Event, is_other_client: bool) -> Shape
 
 
 def _add_distinct(known: dict[int, None], value: str) -> None:
-    fingerprint = crc32(value.encode())
-    if fingerprint not in known and len(known) < MAX_DISTINCT:
-        known[fingerprint] = None
+    if len(known) < MAX_DISTINCT:
+        known[crc32(value.encode())] = None
 
 
 _PLACES = {code: place for place, code in enumerate(CODES)}

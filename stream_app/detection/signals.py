@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from stream_app.detection.events import Client, Event, Prompt
+from stream_app.detection.events import Account, Client, Event, Prompt
 from stream_app.detection.windows import MAX_MODELS, OTHER_MODELS, PANE_MS
 
 #: A campaign is a matter of minutes, and a signal costs both stages some ten microseconds.
@@ -96,13 +96,8 @@ class Gathering(Struct, array_like=True, gc=False):
 
 def _sample(profile: Profile, event: Event) -> None:
     _count(profile.models, event.model, MAX_MODELS, OTHER_MODELS)
-    account = event.account
-    if account is not UNSET:
-        if account.created_at is not UNSET:
-            profile.created_ms = round(account.created_at.timestamp() * 1000)
-        profile.payment_fp = account.payment_fp or profile.payment_fp
-        profile.payment_bin = account.payment_bin or profile.payment_bin
-        profile.signup_fp = account.signup_fp or profile.signup_fp
+    if event.account is not UNSET:
+        _sample_account(profile, event.account)
     if event.client is not UNSET:
         _sample_client(profile, event.client)
     if event.prompt is not UNSET:
@@ -120,27 +115,38 @@ def _sample(profile: Profile, event: Event) -> None:
                 profile.scores[name] = profile.scores.get(name, 0.0) + score
 
 
+def _sample_account(profile: Profile, account: Account) -> None:
+    if account.created_at is not UNSET:
+        profile.created_ms = round(account.created_at.timestamp() * 1000)
+    if account.payment_fp:
+        profile.payment_fp = account.payment_fp
+    if account.payment_bin:
+        profile.payment_bin = account.payment_bin
+    if account.signup_fp:
+        profile.signup_fp = account.signup_fp
+
+
 def _sample_client(profile: Profile, client: Client) -> None:
-    if client.ja4:
+    if client.ja4 and client.ja4 not in profile.ja4:
         _keep(profile.ja4, client.ja4, MAX_CLIENTS)
-    if client.http_fp:
+    if client.http_fp and client.http_fp not in profile.http_fps:
         _keep(profile.http_fps, client.http_fp, MAX_CLIENTS)
-    if client.ip_prefix:
+    if client.ip_prefix and client.ip_prefix not in profile.ip_prefixes:
         _keep(profile.ip_prefixes, client.ip_prefix, MAX_PREFIXES)
 
 
 def _sample_prompt(profile: Profile, prompt: Prompt) -> None:
-    if prompt.system:
+    if prompt.system and prompt.system not in profile.systems:
         _keep(profile.systems, prompt.system, MAX_SYSTEMS)
     if prompt.simhash or prompt.templates:
         profile.prompts.append(PromptSketch(prompt.simhash or "", prompt.templates or []))
 
 
 def _keep(values: list[str], value: str, most: int) -> None:
-    if value not in values:
-        values.append(value)
-        if len(values) > most:
-            del values[0]
+    """Add a new value; most are not, and spare the call."""
+    values.append(value)
+    if len(values) > most:
+        del values[0]
 
 
 def _count(counts: dict[str, int], name: str, most: int, rest: str | None) -> None:

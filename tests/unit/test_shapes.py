@@ -227,7 +227,7 @@ def test_others_are_all_but_the_tenant_itself() -> None:
         (read,) = decode_record(record(0, event(1, status_code=status, latency_ms=100.0)).value, {})
         assert isinstance(read, Event)
         for _ in range(count):
-            services.count(read, 20, is_first=False)
+            services.count(read, 20, False)
     alone = [Minute(requests=300, failed=100, shape=Shape(timed=300, latency_ms=30_000))]
     assert services.compare(20, alone) == []
     found = dict(services.compare(25, [Minute(requests=10, failed=90)]))

@@ -87,23 +87,25 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
             return weights.outside + _excess(links, within, degree, inside, own, own_part)
         return weights.outside + (1.0 - weights.outside) * _ratio(links, within, degree, inside, own, own_part)
 
+    # Methods of arrays instead of numpy's functions, and flags instead of floats to look for what is not 0: this is
+    # called for every kind of link in every round of every pool.
     log_outside = np.log(weights.outside)
-    members = np.flatnonzero(share)
+    members = (share != 0).nonzero()[0]
     mine = links.entries_of_tenants(members)
     cols, own = links.cols[mine], share[links.rows[mine]]
     inside = np.bincount(cols, weights=own, minlength=len(links.degree))
     within = float(share[members] @ links.carried[members])
-    common = np.flatnonzero(inside)
+    common = (inside != 0).nonzero()[0]
     gains = np.zeros(len(links.degree))
     gains[common] = np.log(mixed(links.degree[common], inside[common], 0.0, 0.0)) - log_outside
     logs = links.matrix @ gains + links.carried * log_outside
     times = mixed(links.degree[cols], inside[cols], own, own * links.carried[links.rows[mine]])
-    whose = np.repeat(np.arange(len(members)), np.diff(links.row_starts)[members])
+    whose = np.arange(len(members)).repeat(links.shared[members])
     logs[members] = np.bincount(whose, weights=np.log(times), minlength=len(members))
-    logs[members] += (links.carried[members] - np.diff(links.row_starts)[members]) * log_outside
-    taking_part = (1.0 - weights.without) * np.exp(np.clip(logs, -_MAX_EXPONENT, _MAX_EXPONENT))
+    logs[members] += (links.carried[members] - links.shared[members]) * log_outside
+    taking_part = (1.0 - weights.without) * np.exp(logs.clip(-_MAX_EXPONENT, _MAX_EXPONENT))
     nats = np.log(weights.without + taking_part)
-    nats[~links.has] = 0.0
+    nats[links.lacking] = 0.0
     shared = np.bincount(whose, weights=1.0 - weights.outside / times, minlength=len(members))
     having = share[members] * links.has[members]
     part = having * taking_part[members] / (weights.without + taking_part[members])
@@ -111,7 +113,7 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
         outside=_between(1.0 - _share_of(float(part @ shared), float(part @ links.carried[members]))),
         without=_between(1.0 - _share_of(float(part.sum()), float(having.sum()))),
     )
-    return Fit(np.clip(nats, FLOOR, kind.cap), fitted)
+    return Fit(nats.clip(FLOOR, kind.cap), fitted)
 
 
 def _ratio(  # noqa: PLR0917

@@ -57,10 +57,10 @@ class Incidence(NamedTuple):
     """Who carries which value of one kind.
 
     Entry k says that tenant ``rows[k]`` carries value ``cols[k]``, in order of values: those of value c begin at
-    ``col_starts[c]``. ``by_row`` lists the entries by tenant, those of tenant r from ``row_starts[r]``;
-    ``matrix`` holds the same as ones by tenant and column. Values that only one tenant carries have no entry;
+    ``col_starts[c]``. ``by_row`` lists the entries by tenant, those of tenant r from ``row_starts[r]``, ``shared[r]``
+    of them; ``matrix`` holds the same as ones by tenant and column. Values that only one tenant carries have no entry;
     ``carried`` counts all by tenant, ``carried_in_all`` is its sum. ``degree`` and ``values`` (hashes) are by column;
-    ``has`` marks tenants that carry anything of this kind: for the others it is no evidence.
+    ``has`` marks tenants that carry anything of this kind: for the others, ``lacking``, it is no evidence.
     """
 
     rows: NDArray[np.int32]
@@ -71,9 +71,11 @@ class Incidence(NamedTuple):
     by_row: NDArray[np.intp]
     row_starts: NDArray[np.intp]
     matrix: sparse.csr_matrix
-    carried: NDArray[np.intp]
+    carried: Floats
+    shared: NDArray[np.intp]
     carried_in_all: int
     has: Flags
+    lacking: NDArray[np.intp]
 
     def holders(self, col: int) -> NDArray[np.int32]:
         """Tenants that carry a value."""
@@ -92,8 +94,9 @@ class Incidence(NamedTuple):
 def _ranges(starts: NDArray[np.intp], chosen: NDArray[np.intp]) -> NDArray[np.intp]:
     """All places from ``starts[c]`` to before ``starts[c + 1]``, for every c chosen."""
     first, counts = starts[chosen], starts[chosen + 1] - starts[chosen]
-    ends = np.cumsum(counts)
-    return np.repeat(first - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
+    ends = counts.cumsum()
+    found: NDArray[np.intp] = (first - ends + counts).repeat(counts) + np.arange(ends[-1] if len(ends) else 0)
+    return found
 
 
 def incidence(table: NDArray[np.int64]) -> Incidence:
@@ -116,7 +119,8 @@ def incidence(table: NDArray[np.int64]) -> Incidence:
     entries = shared[cols]
     rows, carried = tenant[entries].astype(np.int32), np.bincount(tenant, minlength=count)
     shared_cols = renumbered[cols[entries]].astype(np.int32)
-    by_row, row_starts = np.argsort(rows, kind="stable"), _starts(np.bincount(rows, minlength=count))
+    shared_by_row = np.bincount(rows, minlength=count)
+    by_row, row_starts = np.argsort(rows, kind="stable"), _starts(shared_by_row)
     shape = (count, int(np.count_nonzero(shared)))
     return Incidence(
         rows=rows,
@@ -127,9 +131,11 @@ def incidence(table: NDArray[np.int64]) -> Incidence:
         by_row=by_row,
         row_starts=row_starts,
         matrix=sparse.csr_matrix((np.ones(len(rows)), shared_cols[by_row], row_starts), shape=shape),  # type: ignore[no-untyped-call]
-        carried=carried,
+        carried=carried.astype(np.float64),
+        shared=shared_by_row,
         carried_in_all=len(tenant),
         has=has,
+        lacking=np.flatnonzero(~has),
     )
 
 

@@ -12,17 +12,21 @@ from mode.types import ServiceT
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from stream_app.adapters.broker_watch import BrokerWatch
+from stream_app.adapters.campaign_alerts import CampaignAlerts, alerts_of
 from stream_app.adapters.instruction_logs import Parse
 from stream_app.adapters.membership import OwnTables, committer, use_membership
 from stream_app.adapters.outboxes import RecordsOf
-from stream_app.adapters.ownership import NewDetector, Ownership
+from stream_app.adapters.ownership import Ownership
+from stream_app.adapters.partitions import OnCampaigns
 from stream_app.adapters.records import records_of
 from stream_app.adapters.sources import Deliver
 from stream_app.adapters.stop_deadline import set_stop_deadline
+from stream_app.adapters.takeovers import NewDetector
 from stream_app.adapters.web import WebFace
 from stream_app.agents.requests import add_requests_agent
 from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.repetitions import VerdictReader
+from stream_app.detection.campaigns.stage import CampaignStage
 from stream_app.detection.detector import Detector
 from stream_app.detection.operators import parse_operator
 from stream_app.detection.policy import Policy, load_policy
@@ -94,6 +98,7 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
     app = _faust_app(settings)
     deliveries = app.channel(maxsize=DELIVERIES_WAITING)
     copies = _table(app, settings).data
+    alerts = CampaignAlerts(settings.alertmanager_url, metrics.campaigns) if settings.alertmanager_url else None
     ownership = Ownership(
         settings=settings,
         new_detector=new_detector,
@@ -104,6 +109,7 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
         deliver=cast("Deliver", deliveries.put),
         instructions=_instructions(settings),
         crash=_crash_of(app),
+        on_campaigns=_on_campaigns(metrics, alerts),
     )
     use_membership(app, ownership.take_over)
     app.topics.add(app.topic(settings.topic(settings.stage_topics.source), acks=False))
@@ -119,7 +125,19 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
         return None
 
     web = WebFace(settings.web_bind, settings.web_port, registry, why_not_ready)
-    return WorkerParts(app, [*logs, ownership, web, BrokerWatch(settings.broker)])
+    told = [] if alerts is None else [alerts]
+    return WorkerParts(app, [*logs, ownership, web, BrokerWatch(settings.broker), *told])
+
+
+def _on_campaigns(metrics: Metrics, alerts: CampaignAlerts | None) -> OnCampaigns:
+    def show(stage: CampaignStage | None) -> None:
+        metrics.campaigns.show([] if stage is None else stage.campaigns)
+        if alerts is not None and stage is None:
+            alerts.forget()
+        elif alerts is not None and stage is not None:
+            alerts.tell(alerts_of(stage))
+
+    return show
 
 
 def _instructions(settings: Settings) -> dict[TopicName, Parse]:

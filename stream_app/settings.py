@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     web_port: Annotated[int, Field(ge=0, le=65_535, description="Port of the same; 0 picks a free one")] = 6066
     data_dir: Annotated[Path, Field(description="Folder for the stream framework's own files")] = Path(".stillwatch")
     standbys: Annotated[int, Field(ge=0, le=5, description="Other workers that keep a copy of each partition")] = 0
+    alertmanager_url: Annotated[
+        str | None, Field(description="Where campaigns are posted as alerts; off when empty")
+    ] = None
     historic: Annotated[bool, Field(description="Events are old: let decisions live from now, not from then")] = False
     embedded: Annotated[bool, Field(description="The broker is the embedded one, which declares no topics")] = False
 
@@ -44,6 +47,13 @@ class Settings(BaseSettings):
             if not host or not port.isdigit() or not 0 < int(port) < 65_536:
                 raise ValueError(f"{server.strip()!r} is not host:port")
         return value
+
+    @field_validator("alertmanager_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("not an address that begins with http:// or https://")
+        return value or None
 
     @property
     def stage_topics(self) -> StageTopics:

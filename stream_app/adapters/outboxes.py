@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from stream_app.adapters.records import OutgoingRecord
 from stream_app.adapters.transactions import PartitionProducer
-from stream_app.detection.effects import Effect, EmitDecision, Tally
-from stream_app.metrics import Metrics
+from stream_app.detection.effects import Effect, Tally
+from stream_app.metrics import Metrics, Waited
 
 #: The records that perform an effect at a time (processing time, in milliseconds).
 RecordsOf = Callable[[Effect, int], list[OutgoingRecord]]
@@ -49,14 +49,23 @@ class Outbox:
         self._on_error = on_error
         self._effects: list[Effect] = []
         self._tally = Tally()
+        self._waited: list[Waited] = []
+        self._began_s: float | None = None
         self._checkpoint: Checkpoint | None = None
         self._transaction = asyncio.Lock()
         self._sending: asyncio.Task[None] | None = None
 
-    def add(self, effects: list[Effect], tally: Tally) -> None:
-        """Send effects; their events are counted once all effects before have been acknowledged."""
+    def add(self, effects: list[Effect], tally: Tally, caused_ms: int | None = None) -> None:
+        """Send effects; their events are counted once all effects before have been acknowledged.
+
+        ``caused_ms`` is the Kafka timestamp of the records that brought the events.
+        """
+        if effects and self._began_s is None:
+            self._began_s = time.monotonic()
         self._effects += effects
         self._tally.add(tally)
+        if caused_ms is not None:
+            self._waited.append(Waited(caused_ms, tally.applied + tally.repeated + tally.rejected))
         self._start()
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -68,6 +77,11 @@ class Outbox:
     def has_checkpoint(self) -> bool:
         """Whether a checkpoint is waiting or under way."""
         return self._checkpoint is not None
+
+    @property
+    def unsent_s(self) -> float:
+        """How long the oldest effect that is not acknowledged has waited."""
+        return 0.0 if self._began_s is None else time.monotonic() - self._began_s
 
     async def wait_for_room(self) -> None:
         """Return once few enough effects wait."""
@@ -88,7 +102,7 @@ class Outbox:
         if self._sending is None and (self._effects or self._checkpoint):
             self._sending = asyncio.create_task(self._send_all())
         elif self._sending is None:
-            self._metrics.count_events(self._take_tally())
+            self._count_events(*self._take_counts())
 
     async def _send_all(self) -> None:
         try:
@@ -102,14 +116,15 @@ class Outbox:
 
     async def _send(self) -> None:
         effects, self._effects = self._effects, []
-        tally, checkpoint = self._take_tally(), self._checkpoint
+        counts, checkpoint = self._take_counts(), self._checkpoint
         now_ms = round(time.time() * 1000)
         await self._in_thread(lambda: self._transact(effects, now_ms, checkpoint))
         if checkpoint is not None:
             self._checkpoint = None
             self.position = checkpoint.position
-            self._metrics.checkpoint_seconds.observe(time.monotonic() - checkpoint.began_s)
-        self._metrics.count_events(tally)
+            self._metrics.partitions.checkpoint_seconds.observe(time.monotonic() - checkpoint.began_s)
+        self._began_s = time.monotonic() if self._effects else None
+        self._count_events(*counts)
 
     def _transact(self, effects: list[Effect], now_ms: int, checkpoint: Checkpoint | None) -> None:
         """Runs in a thread, where records are made and counted, too: thousands of effects would hold up the loop."""
@@ -118,17 +133,21 @@ class Outbox:
             self._producer.send(records)
         else:
             self._producer.checkpoint(records, checkpoint.changes)
+            size_bytes = sum(len(encoded) for encoded in checkpoint.changes.values() if encoded is not None)
+            self._metrics.partitions.checkpoint_bytes.inc(size_bytes)
         self._count(effects)
 
     def _count(self, effects: list[Effect]) -> None:
         acknowledged_s = time.time()
         for effect in effects:
-            cause_s = effect.cause_ms / 1000 if isinstance(effect, EmitDecision) else acknowledged_s
-            self._metrics.count_effect(effect, acknowledged_s - cause_s)
+            self._metrics.count_effect(effect, acknowledged_s)
 
-    def _take_tally(self) -> Tally:
-        tally, self._tally = self._tally, Tally()
-        return tally
+    def _count_events(self, tally: Tally, waited: list[Waited]) -> None:
+        self._metrics.count_events(tally, waited, time.time())
+
+    def _take_counts(self) -> tuple[Tally, list[Waited]]:
+        counts, self._tally, self._waited = (self._tally, self._waited), Tally(), []
+        return counts
 
     def _in_thread(self, work: Callable[[], None]) -> Awaitable[None]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -5,21 +5,21 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 
 from mode import Service
 
-from stream_app.adapters.changelogs import ChangelogCopy, Standby, recover
+from stream_app.adapters.changelogs import ChangelogCopy, Standby
 from stream_app.adapters.clients import AbandonedError
+from stream_app.adapters.gauges import show_partition, show_states
 from stream_app.adapters.instruction_logs import InstructionLog, Parse
-from stream_app.adapters.journals import read_journal
 from stream_app.adapters.outboxes import Outbox, RecordsOf
-from stream_app.adapters.partitions import OwnedPartition, TakenOver
+from stream_app.adapters.partitions import OnCampaigns, OwnedPartition
 from stream_app.adapters.sources import Chunk, Deliver, SourceChangedError, SourceReader
-from stream_app.adapters.transactions import FencedError, PartitionProducer
-from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.adapters.takeovers import NewDetector, open_partition
+from stream_app.adapters.transactions import FencedError
 from stream_app.detection.campaigns.states import check_part
-from stream_app.detection.detector import Detector
 from stream_app.detection.state import check_state
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
@@ -33,11 +33,11 @@ HAND_OVER_S = 5.0
 _FENCED_S = 30.0
 _IDLE_S = 0.05
 _LOOK_S = 1.0
-
+#: States are measured a partition at a time, each once in so many looks.
+_LOOKS_AT_STATES = 60
 
 #: Commits source positions by partition for the group; whether the broker took them.
 Commit = Callable[[dict[int, int]], Awaitable[bool]]
-NewDetector = Callable[[int, dict[str, bytes]], Detector | CampaignDetector]
 
 
 class Ownership(Service):
@@ -61,17 +61,19 @@ class Ownership(Service):
         commit: Commit,
         instructions: Mapping[TopicName, Parse],
         crash: Callable[[Exception], None],
+        on_campaigns: OnCampaigns,
     ) -> None:
         super().__init__()
         self._settings = settings
         self._check = check_state if settings.stage is Stage.TENANTS else check_part
-        self._new_detector = new_detector
+        self._open = partial(open_partition, settings, new_detector=new_detector, metrics=metrics.partitions)
         self._records_of = records_of
         self._copies = copies
         self._metrics = metrics
         self._deliver = deliver
         self._commit = commit
         self._on_crash = crash
+        self._on_campaigns = on_campaigns
         self._threads = ThreadPoolExecutor(max_workers=settings.stage_partitions + 2, thread_name_prefix="partition")
         self._partitions: dict[int, OwnedPartition] = {}
         self._fenced_s: dict[int, float] = {}
@@ -79,6 +81,7 @@ class Ownership(Service):
         self._takeover: asyncio.Task[None] | None = None
         self._abandoned = Event()
         self._is_applying = False
+        self._looks = 0
         self.logs = [
             InstructionLog(
                 broker=settings.broker,
@@ -139,9 +142,8 @@ class Ownership(Service):
                 raise outcome
 
     async def _take(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        abandoned = self._abandoned
-        taken = await loop.run_in_executor(self._threads, self._open, number, abandoned)
+        order = (number, self._copies[number], self._abandoned)
+        taken = await asyncio.get_running_loop().run_in_executor(self._threads, self._open, *order)
 
         def on_error(error: Exception) -> None:
             self._on_error(number, error)
@@ -153,22 +155,14 @@ class Ownership(Service):
             metrics=self._metrics,
             on_error=on_error,
         )
-        partition = OwnedPartition(taken, self.logs, outbox, self._reader, self._metrics)
+        partition = OwnedPartition(
+            taken, self.logs, outbox, self._reader, metrics=self._metrics, on_campaigns=self._on_campaigns
+        )
         self._partitions[number] = partition
+        show_states(self._metrics.partitions, number, taken.copy.states)
         await partition.instruct()
         self._reader.assign(number, partition.position)
         _log.info("partition %d: taken over at offset %d", number, partition.position)
-
-    def _open(self, number: int, abandoned: Event) -> TakenOver:
-        """Fence first, so that nobody writes behind what is then read."""
-        producer = PartitionProducer(self._settings, number)
-        producer.open(abandoned)
-        copy = self._copies[number]
-        remaining = self._metrics.recovery_remaining.labels(str(number))
-        recover(self._settings, number, copy, abandoned, remaining.set)
-        detector = self._new_detector(number, copy.states)
-        journal, end = read_journal(self._settings, number, detector.state.journal_position, abandoned)
-        return TakenOver(number, producer, copy, detector, journal, end, self._settings.stage_topics.journal)
 
     async def apply(self, chunks: list[Chunk]) -> None:
         """Apply chunks, except those of partitions that are no longer ours."""
@@ -196,9 +190,10 @@ class Ownership(Service):
         for number, partition in self._partitions.items():
             if not self._is_applying and self._reader.repair(number, partition.position):
                 self._metrics.rewinds.inc()
-            end = self._reader.ends.get(number, -1)
-            if end >= 0:
-                self._metrics.lag.labels(str(number)).set(max(end - partition.position, 0))
+            show_partition(self._metrics.partitions, partition, self._reader.ends.get(number, -1))
+            if self._looks % _LOOKS_AT_STATES == number % _LOOKS_AT_STATES:
+                show_states(self._metrics.partitions, number, self._copies[number].states)
+        self._looks += 1
         await self._commit_group(self._partitions)
         for number, since_s in self._fenced_s.items():
             if time.monotonic() - since_s > _FENCED_S:
@@ -223,7 +218,8 @@ class Ownership(Service):
         partitions, self._partitions = self._partitions, {}
         for number in partitions:
             self._reader.unassign(number)
-            self._metrics.forget_partition(number)
+            self._metrics.partitions.forget(number)
+        self._on_campaigns(None)
         await asyncio.gather(*(self._leave(partition) for partition in partitions.values()))
         await self._commit_group(partitions)
         self._fenced_s, self._committed = {}, {}
@@ -257,3 +253,4 @@ class Ownership(Service):
             self._fenced_s[number] = time.monotonic()
             self._copies.pop(number, None)
             self._reader.unassign(number)
+            self._on_campaigns(None)

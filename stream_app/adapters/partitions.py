@@ -4,23 +4,20 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
-from stream_app.adapters.changelogs import ChangelogCopy
 from stream_app.adapters.instruction_logs import InstructionEntry, InstructionLog
 from stream_app.adapters.journals import journal_record
 from stream_app.adapters.outboxes import Checkpoint, Outbox
 from stream_app.adapters.slices import LONG_BYTES, LONG_EVENTS, slices_of
 from stream_app.adapters.sources import Chunk, SourceReader
-from stream_app.adapters.transactions import PartitionProducer
-from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.adapters.takeovers import TakenOver
+from stream_app.detection.campaigns.stage import CampaignStage
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, Tally
 from stream_app.detection.operators import JournalEntry
 from stream_app.detection.records import Record
 from stream_app.metrics import Metrics
-from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
@@ -35,16 +32,8 @@ _WORK_S = 0.005
 _STAGGER = 0.618
 
 
-class TakenOver(NamedTuple):
-    """What a takeover has brought of a partition: its fenced producer, its states and the journal's rest."""
-
-    number: int
-    producer: PartitionProducer
-    copy: ChangelogCopy
-    detector: Detector | CampaignDetector
-    journal: list[JournalEntry]
-    journal_end: int
-    journal_topic: TopicName
+#: Told of the campaign stage when its partition is taken over and after each tick; of nothing when it is given up.
+OnCampaigns = Callable[[CampaignStage | None], None]
 
 
 class OwnedPartition:
@@ -60,15 +49,18 @@ class OwnedPartition:
         logs: Sequence[InstructionLog],
         outbox: Outbox,
         reader: SourceReader,
+        *,
         metrics: Metrics,
+        on_campaigns: OnCampaigns,
     ) -> None:
         self.number = taken.number
         self._taken = taken
-        self._detector = taken.detector
+        self.detector = taken.detector
         self._logs = {log.name: log for log in logs}
-        self._outbox = outbox
+        self.outbox = outbox
         self._reader = reader
         self._metrics = metrics
+        self._on_campaigns = on_campaigns
         self._journal = deque(entry for entry in taken.journal if entry.offset > self._told(entry.log))
         self._looked = {log.name: self._told(log.name) for log in logs}
         self._turn = asyncio.Lock()
@@ -81,16 +73,23 @@ class OwnedPartition:
             for entry in log.entries:
                 if entry.offset <= self._told(log.name):
                     self._follow(log, entry)
+        self._show_campaigns()
+
+    @property
+    def checkpoint_age_s(self) -> float:
+        """Since the last checkpoint was begun; 0 while nothing has changed and it is committed."""
+        is_waiting = self._has_news or self._checkpoint is not None or self.outbox.has_checkpoint
+        return time.monotonic() - self._began_s if is_waiting else 0.0
 
     @property
     def position(self) -> int:
         """Offset of the next source record expected."""
-        return self._detector.position
+        return self.detector.position
 
     @property
     def checkpointed(self) -> int | None:
         """Source position of the last checkpoint committed since the takeover."""
-        return self._outbox.position
+        return self.outbox.position
 
     async def apply(self, chunk: Chunk) -> None:
         """Apply a chunk; one that begins too late is read again, and what is older than our position is dropped."""
@@ -109,7 +108,7 @@ class OwnedPartition:
                     turn_s = time.monotonic()
             await asyncio.sleep(0)
             await self._instruct_pending()
-        await self._outbox.wait_for_room()
+        await self.outbox.wait_for_room()
 
     def _rewind(self, chunk: Chunk) -> None:
         if not self._is_rewinding:
@@ -121,7 +120,7 @@ class OwnedPartition:
     def _skip(self, chunk: Chunk) -> None:
         _log.error("partition %d: the log begins at %d, %d records are lost", self.number, chunk.end, chunk.lost)
         self._metrics.missed.inc(chunk.lost)
-        self._detector.state.position = chunk.end
+        self.detector.state.position = chunk.end
 
     async def _replay(self, records: list[Record]) -> None:
         """Apply records, and between them what took effect there according to the journal."""
@@ -138,11 +137,11 @@ class OwnedPartition:
     async def _apply(self, records: Sequence[Record]) -> None:
         if not records:
             return
-        if isinstance(self._detector, Detector):
+        if isinstance(self.detector, Detector):
             if len(records) == 1 and len(records[0].value or b"") > LONG_BYTES:
-                await self._apply_long(self._detector, records[0])
+                await self._apply_long(self.detector, records[0])
             else:
-                self._emit(self._detector.handle(records))
+                self._emit(self.detector.handle(records), records[0].timestamp_ms)
             return
         began_s, self._is_away = time.monotonic(), True
         try:
@@ -150,23 +149,28 @@ class OwnedPartition:
         finally:
             self._is_away = False
         if tally.ticks:
-            self._metrics.tick_seconds.observe(time.monotonic() - began_s)
+            self._metrics.campaigns.tick_seconds.observe(time.monotonic() - began_s)
+            self._show_campaigns()
         self._has_news = True
-        self._outbox.add(effects, tally)
+        self.outbox.add(effects, tally, records[0].timestamp_ms)
 
     async def _apply_long(self, detector: Detector, record: Record) -> None:
         """A record of very many events, the loop having its turn in between; stopped in it, the state is none."""
         self._is_away = True
         for effects in detector.handle_long(record, LONG_EVENTS):
-            self._emit(effects)
+            self._emit(effects, record.timestamp_ms)
             await asyncio.sleep(0)
         self._is_away = False
 
+    def _show_campaigns(self) -> None:
+        if not isinstance(self.detector, Detector):
+            self._on_campaigns(self.detector.stage)
+
     def _handle(self, records: Sequence[Record]) -> tuple[list[Effect], Tally]:
-        return self._detector.handle(records), self._detector.take_tally()
+        return self.detector.handle(records), self.detector.take_tally()
 
     def _told(self, log: str) -> int:
-        return self._detector.state.told.get(log, -1)
+        return self.detector.state.told.get(log, -1)
 
     def _follow_place(self, place: JournalEntry) -> None:
         log = self._logs[place.log]
@@ -174,11 +178,11 @@ class OwnedPartition:
             self._follow(log, entry)
 
     def _follow(self, log: InstructionLog, entry: InstructionEntry) -> None:
-        self._emit(self._detector.instruct(log.name, entry.offset, entry.instruction, entry.original, log.topic))
+        self._emit(self.detector.instruct(log.name, entry.offset, entry.instruction, entry.original, log.topic))
 
-    def _emit(self, effects: list[Effect]) -> None:
+    def _emit(self, effects: list[Effect], caused_ms: int | None = None) -> None:
         self._has_news = True
-        self._outbox.add(effects, self._detector.take_tally())
+        self.outbox.add(effects, self.detector.take_tally(), caused_ms)
 
     async def instruct(self) -> None:
         """Take in the instructions that have come."""
@@ -192,7 +196,7 @@ class OwnedPartition:
         pending = [(log, entry) for log in self._logs.values() for entry in self._new_entries(log)]
         places = [JournalEntry(self.number, log.name, entry.offset, self.position - 1) for log, entry in pending]
         if places:
-            await self._outbox.send_now([journal_record(self._taken.journal_topic, place) for place in places])
+            await self.outbox.send_now([journal_record(self._taken.journal_topic, place) for place in places])
         for log, entry in pending:
             self._follow(log, entry)
 
@@ -201,11 +205,11 @@ class OwnedPartition:
         found = log.entries_after(self._looked[log.name])
         if found:
             self._looked[log.name] = found[-1].offset
-        return [entry for entry in found if self._detector.is_concerned_by(entry.instruction)]
+        return [entry for entry in found if self.detector.is_concerned_by(entry.instruction)]
 
     def tend(self) -> bool:
         """Do a slice of what is due: closings, and a checkpoint's encoding; whether there is more to do at once."""
-        detector = self._detector
+        detector = self.detector
         if self._is_away:
             return False
         if detector.has_due:
@@ -218,20 +222,20 @@ class OwnedPartition:
 
     def _is_checkpoint_due(self) -> bool:
         is_time = time.monotonic() - self._began_s >= CHECKPOINT_S
-        return is_time and self._has_news and not self._outbox.has_checkpoint
+        return is_time and self._has_news and not self.outbox.has_checkpoint
 
     def _begin_checkpoint(self) -> None:
         if not self._journal:
-            self._detector.state.journal_position = self._taken.journal_end
-        self._detector.begin_checkpoint()
+            self.detector.state.journal_position = self._taken.journal_end
+        self.detector.begin_checkpoint()
         self._has_news = False
         self._began_s = time.monotonic()
         self._checkpoint = Checkpoint({}, self.position, self._began_s)
 
     def _encode(self, most: int) -> None:
-        changes = self._detector.encode_checkpoint(most)
+        changes = self.detector.encode_checkpoint(most)
         if changes is not None and self._checkpoint is not None:
-            self._outbox.add_checkpoint(self._checkpoint._replace(changes=dict(changes)))
+            self.outbox.add_checkpoint(self._checkpoint._replace(changes=dict(changes)))
             self._checkpoint = None
 
     async def hand_over(self) -> None:
@@ -239,12 +243,12 @@ class OwnedPartition:
         async with self._turn:
             if self._is_away:
                 raise RuntimeError(f"partition {self.number}: stopped in the midst of a record")
-            await self._outbox.wait_until_sent()
+            await self.outbox.wait_until_sent()
             if self._has_news or self._checkpoint:
                 self._begin_checkpoint()
                 self._encode(1 << 62)
-                await self._outbox.wait_until_sent()
-            if self._outbox.has_checkpoint:
+                await self.outbox.wait_until_sent()
+            if self.outbox.has_checkpoint:
                 raise RuntimeError(f"partition {self.number}: the last checkpoint was not taken")
             self._taken.copy.end = max(self._taken.copy.end, self._taken.producer.changelog_end)
 

@@ -59,7 +59,7 @@ def _log_to_stderr() -> None:
     for chatty in ("faust", "mode", "kafka"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     # mode logs that each of these is starting and stopping
-    for service in ("broker_watch", "membership", "instruction_logs", "web"):
+    for service in ("broker_watch", "campaign_alerts", "membership", "instruction_logs", "web"):
         logging.getLogger(f"stream_app.adapters.{service}").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     terminal.addFilter(CalmClientLog())

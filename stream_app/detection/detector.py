@@ -46,7 +46,7 @@ class Detector:
         self, topic: str, partition: int, partitions: int, policy: Policy, encoded: MutableMapping[str, bytes]
     ) -> None:
         self._place, self._partition, self._partitions = (topic, partition), partition, partitions
-        self._policy = policy
+        self.policy = policy
         self.has_campaigns = False
         own = encoded.get(PARTITION_KEY)
         self._encoded = encoded
@@ -111,7 +111,7 @@ class Detector:
         is_new = offset > self._state.told.get(log, -1)
         match instruction:
             case SetPolicy(policy=policy):
-                self._policy = policy
+                self.policy = policy
                 self._tenants.forget_rooms()
             case Override() | Release() | Watch() | Verdict():
                 if is_new and self.is_concerned_by(instruction):
@@ -231,7 +231,7 @@ class Detector:
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
         newest, due = max(tenant.state.windows.panes, default=time_ms // PANE_MS), tenant.due
         cause = Cause(*self._place, record.offset, time_ms, newest, event.id)
-        decision = look(tenant, self._policy, self._state, cause, event.account_id)
+        decision = look(tenant, self.policy, self._state, cause, event.account_id)
         if decision is not None and decision.harm_budget is not UNSET:
             self._tally.withheld += self._state.harm.settle(decision.harm_budget, time_ms)
         self._emit(decision, record.timestamp_ms)
@@ -246,7 +246,7 @@ class Detector:
             self._close(self._tenants.wake(tenant_id), closable, cause_ms)
 
     def _close(self, tenant: Tenant, closable: int, cause_ms: int) -> None:
-        self._effects += close_minutes(tenant, self._policy, self._state, closable, self._place, cause_ms)
+        self._effects += close_minutes(tenant, self.policy, self._state, closable, self._place, cause_ms)
         self._tenants.schedule.put(tenant.tenant_id, tenant.due)
 
     def _tell(self, word: Override | Release | Watch | Verdict) -> None:
@@ -254,7 +254,7 @@ class Detector:
         if isinstance(word, Watch):
             watch(tenant.state, word)
         elif isinstance(word, Verdict):
-            self._emit(obey(tenant, self._policy, word, *self._place), word.at_ms)
+            self._emit(obey(tenant, self.policy, word, *self._place), word.at_ms)
         else:
-            self._emit(overrule(tenant.state, self._policy, word), round(word.record.at.timestamp() * 1000))
+            self._emit(overrule(tenant.state, self.policy, word), round(word.record.at.timestamp() * 1000))
         self._tenants.judge_anew(tenant)

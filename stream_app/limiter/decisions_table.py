@@ -133,10 +133,10 @@ class DecisionsTable:
             else:
                 self._rows[subject_key] = _Row(row.min_revision, None, row.forget_ms)
 
-    def count_enforced(self) -> Counter[Action]:
-        """Decisions that are not simulated, by action, as of the last ``drop_expired``."""
+    def count_active(self) -> Counter[tuple[Action, bool]]:
+        """Decisions by action and whether they are simulated, as of the last ``drop_expired``."""
         rows = list(self._rows.values())
-        return Counter(row.decision.action for row in rows if row.decision and not row.decision.simulated)
+        return Counter((row.decision.action, row.decision.simulated) for row in rows if row.decision)
 
     def mark_complete(self, at_ms: int) -> None:
         """Everything the control topic held at ``at_ms`` has been applied."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from math import inf
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -50,11 +51,13 @@ class _Content(Collector):
         self._table = table
 
     def collect(self) -> Iterator[Metric]:
-        """One sample per action."""
-        counts = self._table.count_enforced()
+        """One sample per action, enforced and simulated."""
+        counts = self._table.count_active()
         family = GaugeMetricFamily(
-            "stillwatch_limiter_decisions", "Enforced decisions in the table, as of the last sweep.", labels=["action"]
+            "stillwatch_limiter_decisions",
+            "Active decisions in the table, as of the last sweep.",
+            labels=["action", "simulated"],
         )
-        for action in Action:
-            family.add_metric([action], counts[action])
+        for action, simulated in product(Action, (False, True)):
+            family.add_metric([action, str(simulated).lower()], counts[action, simulated])
         yield family

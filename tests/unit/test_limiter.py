@@ -433,7 +433,7 @@ def key_logs(draw: st.DrawFn, key: str) -> Log:
 
 
 def answers(desk: Desk) -> list[Any]:
-    return [desk.ask(), desk.ask(account_id="eve"), desk.limiter.check(FACTS), desk.table.count_enforced()]
+    return [desk.ask(), desk.ask(account_id="eve"), desk.limiter.check(FACTS), desk.table.count_active()]
 
 
 @given(logs=st.tuples(*map(key_logs, KEYS)), picks=st.randoms(use_true_random=False))
@@ -468,7 +468,7 @@ def test_memory_is_freed_a_day_after_a_decision_ended() -> None:
     assert len(desk.table) == 100
     desk.pass_s(3_600)
     desk.table.drop_expired(desk.ms)
-    assert desk.table.count_enforced() == {}
+    assert desk.table.count_active() == {}
     desk.pass_s(DAY_S)
     desk.table.drop_expired(desk.ms)
     assert len(desk.table) == 0
@@ -514,7 +514,9 @@ def test_metrics_show_age_outcomes_and_content() -> None:
     desk.ms += 2_500
     assert desk.sample("table_age_seconds") == 2.5
     assert [desk.sample("checks_total", outcome=name) for name in ("block", "challenge", "allow")] == [1, 1, 2]
-    assert [desk.sample("decisions", action=name) for name in ("block", "challenge", "throttle")] == [1, 1, 0]
+    enforced = [desk.sample("decisions", action=name, simulated="false") for name in ("block", "challenge", "throttle")]
+    assert enforced == [1, 1, 0]
+    assert desk.sample("decisions", action="block", simulated="true") == 1
     assert desk.sample("unreadable_records_total") == 0
 
 

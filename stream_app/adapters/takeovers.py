@@ -1,0 +1,54 @@
+"""What is read before a partition is ours: its changelog and its journal, behind former owners that are fenced."""
+
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import NamedTuple
+
+from stream_app.adapters.changelogs import ChangelogCopy, recover
+from stream_app.adapters.journals import read_journal
+from stream_app.adapters.transactions import PartitionProducer
+from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.detection.detector import Detector
+from stream_app.detection.operators import JournalEntry
+from stream_app.metrics import PartitionMetrics
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
+
+NewDetector = Callable[[int, dict[str, bytes]], Detector | CampaignDetector]
+
+
+class TakenOver(NamedTuple):
+    """What a takeover has brought of a partition: its fenced producer, its states and the journal's rest."""
+
+    number: int
+    producer: PartitionProducer
+    copy: ChangelogCopy
+    detector: Detector | CampaignDetector
+    journal: list[JournalEntry]
+    journal_end: int
+    journal_topic: TopicName
+
+
+def open_partition(
+    settings: Settings,
+    number: int,
+    copy: ChangelogCopy,
+    abandoned: Event,
+    *,
+    new_detector: NewDetector,
+    metrics: PartitionMetrics,
+) -> TakenOver:
+    """Fence first, so that nobody writes behind what is then read; call it from a thread.
+
+    Raises ``FencedError``, ``AbandonedError`` and ``StateError``.
+    """
+    began_s = time.monotonic()
+    with metrics.recovering.track_inprogress():
+        producer = PartitionProducer(settings, number)
+        producer.open(abandoned)
+        recover(settings, number, copy, abandoned, metrics.recovery_remaining.labels(str(number)).set)
+        detector = new_detector(number, copy.states)
+        journal, end = read_journal(settings, number, detector.state.journal_position, abandoned)
+    metrics.recovery_seconds.observe(time.monotonic() - began_s)
+    return TakenOver(number, producer, copy, detector, journal, end, settings.stage_topics.journal)

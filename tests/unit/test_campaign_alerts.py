@@ -1,0 +1,189 @@
+"""Campaigns as alerts: which, with which labels, and that they reach Alertmanager whatever it does meanwhile."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from stream_app.adapters import campaign_alerts
+from stream_app.adapters.campaign_alerts import PAGE_REQUESTS, CampaignAlerts, alerts_of, posts_of
+from stream_app.detection.campaigns.confirmation import CampaignKind
+from stream_app.detection.campaigns.growth import Pool
+from stream_app.detection.campaigns.records import Campaign, Member, Status
+from stream_app.detection.campaigns.roles import Role
+from stream_app.detection.campaigns.stage import CampaignStage
+from stream_app.detection.signals import Profile, Signal
+from stream_app.metrics import CampaignMetrics
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+Labels = dict[str, str]
+
+
+def stage(*members: str, requests: int = 10, ages_h: float = 0, **changes: Any) -> CampaignStage:
+    """A stage with one confirmed distillation of these members, whose last signals are so old."""
+    made = CampaignStage()
+    for name in ("somebody", *members):
+        end_ms = 10 * DAY_MS - round(ages_h * HOUR_MS) * (name != "somebody")
+        made.profiles.add(Signal(name, 0, 1, end_ms, requests, Profile()))
+    people = {name: Member(name, 0.99, Role.MEMBER, 0, {}) for name in members}
+    fields = {"kind": CampaignKind.DISTILLATION, "status": Status.CONFIRMED, "is_listed": True} | changes
+    pool = Pool(np.zeros(0), np.zeros(0, np.bool_), {})
+    made.memory.campaigns.append(Campaign("c-1", 0, pool, members=people, **fields))
+    return made
+
+
+def labels_of(made: CampaignStage) -> list[Labels]:
+    return [dict(labels) for labels in alerts_of(made)]
+
+
+def test_a_confirmed_campaign_is_one_alert_however_many_its_members() -> None:
+    [found] = alerts_of(stage(*(f"t{number}" for number in range(1_000)))).items()
+    labels, annotations = dict(found[0]), found[1]
+    assert labels == {
+        "alertname": "CampaignDetected",
+        "campaign_id": "c-1",
+        "kind": "distillation",
+        "severity": "page",
+        "team": "trust",
+    }
+    assert annotations["summary"] == "distillation campaign c-1: 1000 accounts, 10000 requests"
+    assert annotations["dossier"] == "stillwatch campaigns dossier c-1"
+    assert "t1" not in str(found).replace("c-1", "")
+
+
+@pytest.mark.parametrize(
+    ("requests", "kind", "severity"),
+    [
+        (PAGE_REQUESTS, CampaignKind.DISTILLATION, "page"),
+        (PAGE_REQUESTS - 1, CampaignKind.DISTILLATION, "ticket"),
+        (PAGE_REQUESTS, CampaignKind.ACCOUNT_NETWORK, "ticket"),
+    ],
+)
+def test_only_a_large_theft_wakes_somebody_up(requests: int, kind: CampaignKind, severity: str) -> None:
+    assert labels_of(stage("a", requests=requests, kind=kind))[0]["severity"] == severity
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": Status.CANDIDATE}, {"status": Status.RETRACTED}, {"is_listed": False}, {"ages_h": 25}, {"members": {}}],
+)
+def test_what_is_not_certain_or_is_over_is_no_alert(changes: dict[str, Any]) -> None:
+    made = stage("a") if "members" in changes else stage("a", **changes)
+    if "members" in changes:
+        made.memory.campaigns[0].members = {}
+    assert labels_of(made) == []
+
+
+def test_a_campaign_silent_for_less_than_a_day_goes_on() -> None:
+    assert len(labels_of(stage("a", ages_h=23))) == 1
+
+
+def test_what_goes_on_ends_when_nobody_repeats_it_and_what_has_ended_now() -> None:
+    going, ended = (("alertname", "a"),), (("alertname", "b"),)
+    first, last = posts_of({going: {}}, {ended: {}}, NOW)
+    assert (first["labels"], first["endsAt"]) == ({"alertname": "a"}, "2026-01-01T00:10:00+00:00")
+    assert (last["labels"], last["endsAt"]) == ({"alertname": "b"}, "2026-01-01T00:00:00+00:00")
+
+
+class Desk:
+    """Alertmanager's end of the wire: keeps what is posted, and answers with what ``answers`` hold, then 200."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers = list(answers)
+        self.posts: asyncio.Queue[list[dict[str, Any]]] = asyncio.Queue()
+        self.registry = CollectorRegistry()
+
+    async def take(self, request: web.Request) -> web.Response:
+        await self.posts.put(await request.json())
+        return web.Response(status=self.answers.pop(0) if self.answers else 200)
+
+    def run(self, scene: Callable[[CampaignAlerts], Awaitable[None]]) -> None:
+        asyncio.run(self._run(scene))
+
+    async def _run(self, scene: Callable[[CampaignAlerts], Awaitable[None]]) -> None:
+        site = web.Application()
+        site.add_routes([web.post("/api/v2/alerts", self.take)])
+        runner = web.AppRunner(site)
+        await runner.setup()
+        server = web.TCPSite(runner, "127.0.0.1", 0)
+        await server.start()
+        port = runner.addresses[0][1]
+        alerts = CampaignAlerts(f"http://127.0.0.1:{port}/", CampaignMetrics(self.registry))
+        await alerts.start()
+        async with asyncio.timeout(20):
+            await scene(alerts)
+        await alerts.stop()
+        await runner.cleanup()
+
+    def count(self, outcome: str) -> float | None:
+        return self.registry.get_sample_value("stillwatch_alert_posts_total", {"outcome": outcome})
+
+
+def test_a_campaign_is_posted_when_it_comes_and_when_it_goes() -> None:
+    desk = Desk()
+
+    async def scene(alerts: CampaignAlerts) -> None:
+        alerts.tell(alerts_of(stage("a")))
+        [first] = await desk.posts.get()
+        assert datetime.fromisoformat(first["endsAt"]) > datetime.now(UTC)
+        alerts.tell({})
+        [last] = await desk.posts.get()
+        assert last["labels"] == first["labels"]
+        assert datetime.fromisoformat(last["endsAt"]) <= datetime.now(UTC)
+
+    desk.run(scene)
+    assert desk.posts.empty()
+
+
+def test_a_campaign_that_becomes_a_page_ends_its_ticket() -> None:
+    desk = Desk()
+
+    async def scene(alerts: CampaignAlerts) -> None:
+        alerts.tell(alerts_of(stage("a", requests=10)))
+        await desk.posts.get()
+        alerts.tell(alerts_of(stage("a", requests=PAGE_REQUESTS)))
+        page, ticket = await desk.posts.get()
+        assert (page["labels"]["severity"], ticket["labels"]["severity"]) == ("page", "ticket")
+        assert ticket["endsAt"] < page["endsAt"]
+
+    desk.run(scene)
+
+
+def test_what_is_not_taken_is_tried_again_counted_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(campaign_alerts, "_RETRY_S", 0.01)
+    desk = Desk(500, 503)
+
+    async def scene(alerts: CampaignAlerts) -> None:
+        alerts.tell(alerts_of(stage("a")))
+        posts = [await desk.posts.get() for _ in range(3)]
+        assert len({post[0]["labels"]["campaign_id"] for post in posts}) == 1
+        while not desk.count("sent"):
+            await asyncio.sleep(0)
+
+    with caplog.at_level(logging.WARNING):
+        desk.run(scene)
+    assert (desk.count("failed"), desk.count("sent")) == (2, 1)
+    [line] = [one.getMessage() for one in caplog.records if "campaigns" in one.getMessage()]
+    assert "(status 500)" in line
+
+
+def test_who_no_longer_has_the_campaigns_ends_none() -> None:
+    desk = Desk()
+
+    async def scene(alerts: CampaignAlerts) -> None:
+        alerts.tell(alerts_of(stage("a")))
+        await desk.posts.get()
+        alerts.forget()
+        alerts.tell({})
+
+    desk.run(scene)
+    assert desk.posts.empty()

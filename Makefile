@@ -2,6 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 INSTALLED := .venv/.installed
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka lock clean
@@ -60,10 +61,12 @@ soak: setup ## Mixed load for half an hour: memory, files, lag, exactness
 kafka: setup ## Run a real Kafka broker in the foreground (needs Java 17 and Maven)
 	@$(BIN)/python tests/brokers.py
 
-lock: ## Resolve the dependencies anew into requirements.lock
+lock: ## Resolve the dependencies anew into requirements.lock, and those of the image into deploy/
 	@$(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/pip install --quiet uv
-	@.venv-lock/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+	@.venv-lock/bin/uv pip compile pyproject.toml --group dev $(LOCKED) -o requirements.lock
+	@.venv-lock/bin/uv pip compile pyproject.toml --constraint requirements.lock $(LOCKED) -o deploy/image.lock
+	@.venv-lock/bin/uv pip compile --group build --constraint requirements.lock $(LOCKED) -o deploy/image-build.lock
 	@rm -rf .venv-lock
 
 clean: ## Remove what make and the tools have made

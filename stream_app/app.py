@@ -14,7 +14,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from stream_app.adapters.broker_watch import BrokerWatch
 from stream_app.adapters.campaign_alerts import CampaignAlerts, alerts_of
 from stream_app.adapters.instruction_logs import Parse
-from stream_app.adapters.membership import OwnTables, committer, use_membership
+from stream_app.adapters.membership import OwnTables, committer, member_security, use_membership
 from stream_app.adapters.outboxes import RecordsOf
 from stream_app.adapters.ownership import Ownership
 from stream_app.adapters.partitions import OnCampaigns
@@ -203,4 +203,5 @@ def _faust_app(settings: Settings) -> faust.App:
         stream_wait_empty=False,
         table_standby_replicas=settings.standbys,
         TableManager=OwnTables,
+        **member_security(settings),
     )

@@ -1,14 +1,30 @@
 """Settings from ``STILLWATCH_*``, read once at start; everything wrong is told at once."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from stream_app.topology import STAGES, Stage, StageTopics, TopicName, topic
+from stream_app.topology import STAGES, Stage, StageTopics, TopicName, stage_group, topic
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")]
+
+
+class SecurityProtocol(StrEnum):
+    """How the broker is talked to, in Kafka's words; no password goes over a connection that others can read."""
+
+    PLAINTEXT = "PLAINTEXT"
+    SSL = "SSL"
+    SASL_SSL = "SASL_SSL"
+
+
+class SaslMechanism(StrEnum):
+    """Ways to prove a password without sending it."""
+
+    SCRAM_SHA_512 = "SCRAM-SHA-512"
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
 
 
 class SettingsError(Exception):
@@ -23,6 +39,19 @@ class Settings(BaseSettings):
     broker: Annotated[str, Field(description="Kafka bootstrap servers, host:port separated by commas")] = (
         "127.0.0.1:9092"
     )
+    security_protocol: Annotated[SecurityProtocol, Field(description="How the broker is talked to")] = (
+        SecurityProtocol.PLAINTEXT
+    )
+    sasl_mechanism: Annotated[SaslMechanism, Field(description="How the password is proved")] = (
+        SaslMechanism.SCRAM_SHA_512
+    )
+    sasl_username: Annotated[str | None, Field(min_length=1, description="Our user on the broker")] = None
+    sasl_password_file: Annotated[Path | None, Field(description="File that holds its password")] = None
+    tls_ca_file: Annotated[Path | None, Field(description="Certificates that the broker's must come from")] = None
+    tls_certificate_file: Annotated[Path | None, Field(description="Our own certificate, and what it comes from")] = (
+        None
+    )
+    tls_key_file: Annotated[Path | None, Field(description="Key of our certificate, without a passphrase")] = None
     topic_prefix: Annotated[Name, Field(description="First part of every topic name")] = "stillwatch"
     group: Annotated[Name, Field(description="Consumer group and application id")] = "stillwatch"
     stage: Annotated[Stage, Field(description="What a worker judges: tenants, or campaigns")] = Stage.TENANTS
@@ -55,6 +84,23 @@ class Settings(BaseSettings):
             raise ValueError("not an address that begins with http:// or https://")
         return value or None
 
+    @model_validator(mode="after")
+    def _security_is_whole(self) -> Self:
+        is_sasl = self.security_protocol is SecurityProtocol.SASL_SSL
+        login = {"SASL_USERNAME": self.sasl_username, "SASL_PASSWORD_FILE": self.sasl_password_file}
+        own = {"TLS_CERTIFICATE_FILE": self.tls_certificate_file, "TLS_KEY_FILE": self.tls_key_file}
+        for name, value in login.items():
+            if is_sasl and value is None:
+                raise ValueError(f"STILLWATCH_{name} is needed with security protocol SASL_SSL")
+            if value is not None and not is_sasl:
+                raise ValueError(f"STILLWATCH_{name} is not used with security protocol {self.security_protocol}")
+        for name, value in (own | {"TLS_CA_FILE": self.tls_ca_file}).items():
+            if value is not None and self.security_protocol is SecurityProtocol.PLAINTEXT:
+                raise ValueError(f"STILLWATCH_{name} is not used with security protocol PLAINTEXT")
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError("STILLWATCH_TLS_CERTIFICATE_FILE and STILLWATCH_TLS_KEY_FILE belong together")
+        return self
+
     @property
     def stage_topics(self) -> StageTopics:
         """The topics that belong to this worker's stage alone."""
@@ -68,7 +114,7 @@ class Settings(BaseSettings):
     @property
     def stage_group(self) -> str:
         """Consumer group of this worker's stage."""
-        return self.group if self.stage is Stage.TENANTS else f"{self.group}-{self.stage}"
+        return stage_group(self.group, self.stage)
 
     def topic(self, name: TopicName) -> str:
         """Full name of one of our topics."""
@@ -82,6 +128,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         lines = [
             f"STILLWATCH_{'_'.join(map(str, wrong['loc'])).upper()}: {wrong['msg']} (got {wrong['input']!r})"
+            if wrong["loc"]
+            else str(wrong["ctx"]["error"])
             for wrong in error.errors()
         ]
         raise SettingsError("\n".join(lines)) from error

@@ -184,3 +184,8 @@ TOPICS = (
 def topic(prefix: str, name: TopicName) -> str:
     """Full topic name, such as ``stillwatch.requests.v1``."""
     return f"{prefix}.{name}"
+
+
+def stage_group(group: str, stage: Stage) -> str:
+    """Consumer group of one stage of a deployment."""
+    return group if stage is Stage.TENANTS else f"{group}-{stage}"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
 
 from confluent_kafka import KafkaException
@@ -29,6 +30,7 @@ CACHE = ROOT / ".cache" / "kafka"
 FETCH_TIMEOUT_S = 300  # some 60 MB, and Maven's own plugins the first time
 START_TIMEOUT_S = 60  # 4 s alone on two cores; several test runs at once share them
 READ_TIMEOUT_S = 20  # far above any answer of a local broker, below what a person takes for a hang
+PLAIN = "PLAINTEXT"  # the listener that every broker here has, and its protocol
 API_VERSION = (2, 0)  # the newest whose requests both brokers answer: the embedded one fails the version probe
 
 
@@ -37,10 +39,14 @@ class NoRealBrokerError(Exception):
 
 
 class RunningKafka:
-    """A broker process of our own: its ``bootstrap`` address and ``folder`` (data, log) outlive a kill."""
+    """A broker process of our own: its ``bootstrap`` address and ``folder`` (data, log) outlive a kill.
 
-    def __init__(self, bootstrap: str, folder: Path, classpath: str) -> None:
-        self.bootstrap = bootstrap
+    ``listeners`` has the addresses of all its listeners by name.
+    """
+
+    def __init__(self, listeners: Mapping[str, str], folder: Path, classpath: str) -> None:
+        self.listeners = listeners
+        self.bootstrap = listeners[PLAIN]
         self.folder = folder
         self._classpath = classpath
         self.start()
@@ -162,17 +168,18 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
 
 
 @contextmanager
-def real_kafka() -> Iterator[RunningKafka]:
+def real_kafka(listeners: Mapping[str, str] = MappingProxyType({}), properties: str = "") -> Iterator[RunningKafka]:
     """Apache Kafka from its Maven artifacts, on free ports of 127.0.0.1, with a data folder that is deleted at the end.
 
-    Takes 4 s, and 20 s more the first time, for the artifacts. Raises ``NoRealBrokerError``.
+    ``listeners`` are more than the plain one, names to protocols, and ``properties`` lines that they need. Takes 4 s,
+    and 20 s more the first time, for the artifacts. Raises ``NoRealBrokerError``.
     """
     classpath = f"{_artifacts()}/*"
     with tempfile.TemporaryDirectory(prefix="stillwatch-kafka-") as name:
         folder = Path(name)
-        bootstrap = _configure(folder)
+        addresses = _configure(folder, {PLAIN: PLAIN, **listeners}, properties)
         _format_storage(folder, classpath)
-        running = RunningKafka(bootstrap, folder, classpath)
+        running = RunningKafka(addresses, folder, classpath)
         try:
             yield running
         finally:
@@ -212,15 +219,19 @@ def _fetch(target: Path) -> None:
     partial.rename(target)
 
 
-def _configure(folder: Path) -> str:
-    broker_port, controller_port = _free_ports(2)
+def _configure(folder: Path, protocols: Mapping[str, str], properties: str) -> dict[str, str]:
+    controller, *ports = _free_ports(1 + len(protocols))
+    addresses = {name: f"127.0.0.1:{port}" for name, port in zip(protocols, ports, strict=True)}
     own = (
-        f"listeners=PLAINTEXT://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}\n"
-        f"controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
+        f"listeners={','.join(f'{name}://{address}' for name, address in addresses.items())},"
+        f"CONTROLLER://127.0.0.1:{controller}\n"
+        f"listener.security.protocol.map=CONTROLLER:{PLAIN},"
+        f"{','.join(f'{name}:{protocol}' for name, protocol in protocols.items())}\n"
+        f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
         f"log.dirs={folder / 'data'}\n"
     )
-    (folder / "server.properties").write_text(SERVER_PROPERTIES.read_text() + own)
-    return f"127.0.0.1:{broker_port}"
+    (folder / "server.properties").write_text(SERVER_PROPERTIES.read_text() + own + properties)
+    return addresses
 
 
 def _format_storage(folder: Path, classpath: str) -> None:

@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulate": {"sketches"},
     "evaluation": set(),
     "topology": set(),
+    "grants": {"topology"},
     "settings": {"topology"},
     "metrics": {"__version__", "detection"},
     "limiter": {"detection", "topology"},
@@ -28,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "stories": {"detection", "memberships", "particulars", "quantities"},
     "plots": {"detection", "memberships", "quantities", "stories"},
     "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories"},
-    "adapters": {"detection", "metrics", "settings", "topology"},
+    "adapters": {"detection", "grants", "metrics", "settings", "topology"},
     "agents": {"adapters", "detection", "metrics"},
     "app": {"adapters", "agents", "detection", "metrics", "settings", "topology"},
 }

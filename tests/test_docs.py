@@ -29,6 +29,7 @@ from stream_app.detection.rules import (
     Watched,
     WatchEntry,
 )
+from stream_app.grants import COMPONENTS
 from stream_app.limiter.decisions_table import DecisionsTable
 from stream_app.limiter.metrics import LimiterMetrics
 from stream_app.metrics import Metrics
@@ -181,6 +182,17 @@ def test_the_policy_shown_is_one() -> None:
 @pytest.mark.parametrize("name", [*RejectReason, *TopicName], ids=str)
 def test_every_refusal_and_topic_is_documented(name: str) -> None:
     assert str(name) in rows("operating")
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_every_users_rights_are_documented(name: str) -> None:
+    of = COMPONENTS[name]
+    told = rows("threat-model")[name]
+    assert told[:3] == [of.does, ", ".join(of.reads) or "-", ", ".join(of.writes) or "-"]
+    assert ("joins" in told[3]) == (of.stage is not None)
+    assert ("creates" in told[3]) == of.creates
+    assert ("cluster" in told[3]) == of.sees_cluster
+    assert ("settings" in told[3]) == of.sees_all
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

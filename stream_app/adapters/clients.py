@@ -6,6 +6,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from stream_app.adapters.credentials import librdkafka_security
 from stream_app.settings import Settings
 
 #: A broker that has not answered by then is asked again.
@@ -25,8 +26,9 @@ class AbandonedError(Exception):
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
-    """Configuration that producers and consumers share."""
-    return {"bootstrap.servers": settings.broker, "client.id": "stillwatch", "log_level": _LOG_LEVEL}
+    """Configuration that producers and consumers share. Raises ``CredentialsError``."""
+    config = {"bootstrap.servers": settings.broker, "client.id": "stillwatch", "log_level": _LOG_LEVEL}
+    return config | librdkafka_security(settings)
 
 
 def new_consumer(settings: Settings, **config: Any) -> Consumer:

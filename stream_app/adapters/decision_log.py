@@ -1,6 +1,5 @@
 """Every decision ever made, from the decision log topic or a replay's ``decisions.jsonl``, and operators' words."""
 
-import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,6 +10,8 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+from stream_app.adapters.admission import BrokerError, check_admission
+from stream_app.adapters.credentials import python_security
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorWord, parse_operator
 from stream_app.settings import Settings
@@ -66,7 +67,7 @@ def read_instructions(settings: Settings) -> Iterator[OperatorWord]:
 
 def read_records(settings: Settings, name: TopicName) -> Iterator[LogRecord]:
     """One of our topics as ``read_topic`` reads the decision log."""
-    consumer = _connect(settings.broker)
+    consumer = _connect(settings)
     try:
         yield from _read(consumer, settings.topic(name))
     except (KafkaError, OSError) as error:
@@ -86,13 +87,13 @@ def read_file(path: Path) -> Iterator[Decision | Unreadable]:
         raise DecisionLogError(f"{path}: {error.strerror or error}") from error
 
 
-def _connect(broker: str) -> KafkaConsumer:
-    servers = [server.strip() for server in broker.split(",")]
-    failures = [failure for server in servers if (failure := _connection_failure(server))]
-    if len(failures) == len(servers):
-        raise DecisionLogError(f"no Kafka broker answers at {broker} ({failures[0]})")
+def _connect(settings: Settings) -> KafkaConsumer:
+    try:
+        check_admission(settings)
+    except BrokerError as error:
+        raise DecisionLogError(str(error)) from error
     return KafkaConsumer(
-        bootstrap_servers=servers,
+        bootstrap_servers=[server.strip() for server in settings.broker.split(",")],
         api_version=API_VERSION,
         group_id=None,
         enable_auto_commit=False,
@@ -102,17 +103,8 @@ def _connect(broker: str) -> KafkaConsumer:
         max_poll_records=5_000,
         fetch_max_wait_ms=100,  # the embedded broker answers no sooner, whatever comes in
         metrics_enabled=False,
+        **python_security(settings),
     )
-
-
-def _connection_failure(server: str) -> str | None:
-    # The client would retry until its timeout, without the reason and without closing its sockets.
-    host, _, port = server.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_TIMEOUT_MS / 1000).close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
 
 
 def _read(consumer: KafkaConsumer, topic: str) -> Iterator[LogRecord]:

@@ -10,9 +10,12 @@ from aiokafka.errors import KafkaError
 from mode import Service
 from msgspec import Struct
 
+from stream_app.adapters.credentials import python_security
 from stream_app.detection.decode import Rejected
 from stream_app.detection.operators import Instruction, SetPolicy
 from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
 
@@ -42,19 +45,18 @@ class InstructionLog(Service):
     def __init__(
         self,
         *,
-        broker: str,
-        topic: str,
-        name: str,
+        settings: Settings,
+        topic: TopicName,
         parse: Parse,
         metrics: Metrics,
         on_entry: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__()
         self.entries: list[InstructionEntry] = []
-        self.topic = topic
-        self.name = name
+        self.topic = settings.topic(topic)
+        self.name = topic.partition(".")[0]
         self.complete = asyncio.Event()
-        self._broker = broker
+        self._settings = settings
         self._parse = parse
         self._metrics = metrics
         self._on_entry = on_entry
@@ -70,7 +72,10 @@ class InstructionLog(Service):
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._broker, enable_auto_commit=False, isolation_level="read_committed"
+            bootstrap_servers=self._settings.broker,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            **python_security(self._settings),
         )
         await consumer.start()
         try:

@@ -16,6 +16,9 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.transport.drivers.aiokafka import Consumer, ConsumerRebalanceListener, Transport
 from mode import Service
 
+from stream_app.adapters.credentials import python_security
+from stream_app.settings import Settings
+
 _COMMIT_S = 2.0
 
 #: Owned and standby partition numbers of the table.
@@ -96,3 +99,17 @@ def use_membership(app: faust.App, take_over: TakeOver) -> None:
     app.transport = GroupTransport(app.conf.broker_consumer, app)
     tables: Any = app.tables
     tables.take_over = take_over
+
+
+def member_security(settings: Settings) -> dict[str, Any]:
+    """Security of a Faust application as its arguments. Raises ``CredentialsError``."""
+    given = python_security(settings)
+    if "sasl_mechanism" in given:
+        login = faust.SASLCredentials(
+            username=given["sasl_plain_username"],
+            password=given["sasl_plain_password"],
+            ssl_context=given["ssl_context"],
+            mechanism=given["sasl_mechanism"],
+        )
+        return {"broker_credentials": login}
+    return {"broker_credentials": given["ssl_context"]} if given else {}

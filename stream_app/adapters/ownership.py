@@ -84,9 +84,8 @@ class Ownership(Service):
         self._looks = 0
         self.logs = [
             InstructionLog(
-                broker=settings.broker,
-                topic=settings.topic(name),
-                name=name.partition(".")[0],
+                settings=settings,
+                topic=name,
                 parse=parse,
                 metrics=metrics,
                 on_entry=self._on_instructions,

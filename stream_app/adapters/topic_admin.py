@@ -1,26 +1,27 @@
 """What is asked of a broker before work starts: create our topics, compare them with the map, tell the time."""
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from msgspec import Struct
 
+from stream_app.adapters.admission import CONNECT_TIMEOUT_S, BrokerError, RefusedError, check_admission
+from stream_app.adapters.credentials import python_security
+from stream_app.grants import Resource, grants
 from stream_app.settings import Settings
 from stream_app.topology import TOPICS, TopicSpec
 
-#: A broker on a reachable network answers in milliseconds; a wrong address is told before a person gives up.
-CONNECT_TIMEOUT_MS = 5_000
-
 #: The clients' own default; creating a topic of many partitions on a busy cluster takes seconds.
 REQUEST_TIMEOUT_MS = 30_000
-
-
-class BrokerError(Exception):
-    """The broker does not answer or refuses; the message says which in one line."""
 
 
 class Difference(Struct, frozen=True):
@@ -103,6 +104,32 @@ def check_topics(settings: Settings, specs: tuple[TopicSpec, ...] = TOPICS) -> l
     return differences
 
 
+def check_rights(settings: Settings, component: str) -> None:
+    """Ask the broker what we may do with our topics; raises ``RefusedError`` naming what a component lacks.
+
+    Topics that are missing are left to ``check_topics``; groups and transactions cannot be asked for beforehand.
+    """
+    wanted = {
+        grant.name: grant.operations
+        for grant in grants(component, prefix=settings.topic_prefix, group=settings.group)
+        if grant.resource is Resource.TOPIC and not grant.is_prefix
+    }
+    lacking = []
+    with _connected(settings) as admin:
+        answers = {topic["name"]: topic for topic in admin.describe_topics(list(wanted))}
+        for name, operations in wanted.items():
+            described = answers[name]
+            is_hidden = _is_error(described, TopicAuthorizationFailedError)
+            if described["error_code"] and not is_hidden:
+                continue
+            allowed = () if is_hidden else described["authorized_operations"]
+            if missing := [operation.value for operation in operations if operation.name not in allowed]:
+                lacking.append(f"{' and '.join(missing)} {name}")
+    if lacking:
+        who = settings.sasl_username or "we"
+        raise RefusedError(f"{settings.broker}: {who} may not " + ", nor ".join(lacking))
+
+
 def count_brokers(settings: Settings) -> int:
     """How many brokers the cluster has; raises ``BrokerError`` when none answers."""
     with _connected(settings) as admin:
@@ -134,17 +161,15 @@ def _refuse_embedded(settings: Settings) -> None:
 
 @contextmanager
 def _connected(settings: Settings) -> Iterator[KafkaAdminClient]:
-    servers = [server.strip() for server in settings.broker.split(",")]
-    failures = [failure for server in servers if (failure := _connection_failure(server))]
-    if len(failures) == len(servers):
-        raise BrokerError(f"no Kafka broker answers at {settings.broker} ({failures[0]}); is STILLWATCH_BROKER right?")
+    check_admission(settings)
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=servers,
+            bootstrap_servers=[server.strip() for server in settings.broker.split(",")],
             client_id="stillwatch-admin",
-            bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
+            bootstrap_timeout_ms=round(CONNECT_TIMEOUT_S * 1000),
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             api_version=(2, 0) if settings.embedded else None,
+            **python_security(settings),
         )
     except KafkaError as error:
         raise BrokerError(
@@ -156,16 +181,6 @@ def _connected(settings: Settings) -> Iterator[KafkaAdminClient]:
         raise BrokerError(f"{settings.broker}: {' '.join(str(error).split())}") from error
     finally:
         admin.close()
-
-
-def _connection_failure(server: str) -> str | None:
-    # The client would retry until its timeout, without the reason and without closing its sockets.
-    host, _, port = server.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_MS / 1000).close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
 
 
 def _is_error(topic: dict[str, int] | None, error: type[KafkaError]) -> bool:

@@ -12,13 +12,13 @@ from msgspec import json
 from rich.console import Console
 from rich.live import Live
 
+from stream_app.adapters.admission import BrokerError
 from stream_app.adapters.embedded_broker import EmbeddedBrokerError
-from stream_app.adapters.topic_admin import BrokerError
 from stream_app.demo import DemoError, DemoResult, run_demo
 from stream_app.demo.run import FoundCampaign, Scene
 from stream_app.demo.screen import draw
 from stream_app.demo.traffic import Traffic, file_traffic, made_up_traffic
-from stream_app.settings import Settings, SettingsError, load_settings
+from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
 
 _SEED = 1
 
@@ -64,6 +64,8 @@ def demo(events: Path | None, broker: str | None, duration: float, as_json: bool
 def _settings(broker: str | None, *, historic: bool) -> Settings:
     try:
         given = load_settings()
+        if given.security_protocol is not SecurityProtocol.PLAINTEXT:
+            raise click.UsageError("the demo speaks plain text only: unset STILLWATCH_SECURITY_PROTOCOL")
         changes: dict[str, object] = {"historic": historic, "embedded": broker is None}
         if "STILLWATCH_TOPIC_PREFIX" not in os.environ:
             changes["topic_prefix"] = f"stillwatch-demo-{int(time.time())}"

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from rich.console import Console
 
+from stream_app.adapters.admission import BrokerError
 from stream_app.adapters.topic_admin import (
-    BrokerError,
     Difference,
     check_topics,
     clock_difference_ms,

@@ -11,8 +11,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
+from stream_app.adapters.admission import BrokerError, RefusedError
+from stream_app.adapters.credentials import CredentialsError, python_security
+from stream_app.adapters.topic_admin import check_rights
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, create_http_app
-from stream_app.settings import SettingsError, load_settings
+from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
 from stream_app.topology import TopicName
 
 
@@ -24,13 +27,20 @@ def limiter(bind: str, port: int, fail_closed: bool) -> None:
     """Answer /check over HTTP from the decisions on the control topic."""
     try:
         settings = load_settings()
-    except SettingsError as error:
+        security = python_security(settings)
+    except (SettingsError, CredentialsError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     _log_to_stderr()
+    try:
+        _check_access(settings)
+    except RefusedError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
     registry = CollectorRegistry()
     asked = Limiter(DecisionsTable(), registry, fail_open=not fail_closed)
-    control_topic = ControlTopic(asked, broker=settings.broker, topic=settings.topic(TopicName.DECISIONS))
+    topic = settings.topic(TopicName.DECISIONS)
+    control_topic = ControlTopic(asked, broker=settings.broker, topic=topic, security=security)
     app = create_http_app(asked, control_topic, registry)
     control_topic.start()
     try:
@@ -40,6 +50,18 @@ def limiter(bind: str, port: int, fail_closed: bool) -> None:
         sys.exit(1)
     finally:
         control_topic.stop()
+
+
+def _check_access(settings: Settings) -> None:
+    """A refusal is told at the start; a broker that is away is waited for, as it is later."""
+    if settings.security_protocol is SecurityProtocol.PLAINTEXT:
+        return
+    try:
+        check_rights(settings, "limiter")
+    except RefusedError:
+        raise
+    except BrokerError:
+        return
 
 
 def _log_to_stderr() -> None:

@@ -8,7 +8,8 @@ import orjson
 from msgspec import to_builtins
 from rich.console import Console
 
-from stream_app.adapters.topic_admin import BrokerError, check_topics, create_topics
+from stream_app.adapters.admission import BrokerError
+from stream_app.adapters.topic_admin import check_topics, create_topics
 from stream_app.settings import Settings, SettingsError, load_settings
 
 

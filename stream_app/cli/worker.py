@@ -9,12 +9,15 @@ import time
 import click
 import faust
 
+from stream_app.adapters.admission import BrokerError
 from stream_app.adapters.broker_watch import CalmClientLog, find_problem
+from stream_app.adapters.credentials import CredentialsError, check_credentials
 from stream_app.adapters.sources import SourceChangedError
-from stream_app.adapters.topic_admin import BrokerError, check_topics
+from stream_app.adapters.topic_admin import check_rights, check_topics
 from stream_app.app import calm_garbage_collection, create_app, detectors, effect_records, read_policy
 from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
+from stream_app.grants import COMPONENT_OF
 from stream_app.settings import Settings, SettingsError, load_settings
 
 _log = logging.getLogger("stream_app.worker")
@@ -68,8 +71,9 @@ def _log_to_stderr() -> None:
 def _configuration() -> tuple[Settings, Policy]:
     try:
         settings = load_settings()
+        check_credentials(settings)
         return settings, read_policy(settings)
-    except (SettingsError, PolicyError) as error:
+    except (SettingsError, CredentialsError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.UsageError(f"policy file: {error}") from error
@@ -95,6 +99,7 @@ def _check_topics(settings: Settings) -> None:
     if settings.embedded:
         return
     try:
+        check_rights(settings, COMPONENT_OF[settings.stage])
         differences = check_topics(settings)
     except BrokerError as error:
         raise click.ClickException(str(error)) from error

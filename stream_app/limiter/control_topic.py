@@ -1,7 +1,10 @@
 """Keeps a limiter's table equal to the control topic: reads it from the beginning, then follows it."""
 
 import time
+from collections.abc import Mapping
 from threading import Event, Thread
+from types import MappingProxyType
+from typing import Any
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
@@ -38,17 +41,24 @@ class ControlTopic:
     Reads every partition from the beginning without a consumer group, committed records only. The table is complete
     whenever the end offsets seen at the start of a round are reached. A lost broker is tried again with growing
     pauses and read on from where it was lost; until then the table stays as it is and ages. Partitions added later
-    are picked up within 30 s.
+    are picked up within 30 s. ``security`` goes to kafka-python as it is (``security_protocol``, ``ssl_context`` …).
     """
 
     def __init__(
-        self, limiter: Limiter, *, broker: str, topic: str, api_version: tuple[int, int] = API_VERSION
+        self,
+        limiter: Limiter,
+        *,
+        broker: str,
+        topic: str,
+        api_version: tuple[int, int] = API_VERSION,
+        security: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.records_read = 0
         self._limiter = limiter
         self._broker = broker
         self._topic = topic
         self._api_version = api_version
+        self._security = security
         self._positions: dict[TopicPartition, int] = {}
         self._pause_s = 0.0
         self._stopping = Event()
@@ -110,6 +120,7 @@ class ControlTopic:
             max_poll_records=5_000,
             fetch_max_wait_ms=100,  # the embedded broker answers no sooner, whatever comes in
             metrics_enabled=False,
+            **self._security,
         )
 
     def _assign_new_partitions(self, consumer: KafkaConsumer) -> None:

@@ -1,6 +1,6 @@
 """The compose file, without an engine: its schema, what it publishes, and what its containers may do.
 
-``compose-spec.json`` is the schema of compose-go 2.16.2 (Apache-2.0), as it comes with that module.
+``compose-spec.json`` is that of the Compose specification (compose-spec/compose-spec, Apache-2.0) of June 2026.
 """
 
 import re

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from stream_app.adapters.admission import BrokerError
 from stream_app.adapters.topic_admin import (
-    BrokerError,
     Difference,
     check_topics,
     create_topics,

@@ -24,6 +24,8 @@ _UNSEEN = 0.5
 _DOUBT = 1.0
 #: Fitted weights stay off the ends, where they could never move again; a pool has strangers in it and strays.
 _LEAST, _MOST = 0.02, 0.995
+#: And that of taking no part stays where a few rounds bring it back: extraction begins long after the accounts do.
+_MOST_WITHOUT = 0.9
 #: Standard deviations by which members must outnumber chance: of a thousand values one does without reason.
 _CLEARLY = 3.0
 _MAX_EXPONENT = 30.0
@@ -111,7 +113,7 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
     part = having * taking_part[members] / (weights.without + taking_part[members])
     fitted = Weights(
         outside=_between(1.0 - _share_of(float(part @ shared), float(part @ links.carried[members]))),
-        without=_between(1.0 - _share_of(float(part.sum()), float(having.sum()))),
+        without=min(_between(1.0 - _share_of(float(part.sum()), float(having.sum()))), _MOST_WITHOUT),
     )
     return Fit(nats.clip(FLOOR, kind.cap), fitted)
 

@@ -1,6 +1,6 @@
 """What the campaign stage remembers of every tenant, in columns: under a kilobyte each."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TypeVar
 from zlib import crc32
 
@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from stream_app.detection.signals import Profile, Signal
+from stream_app.detection.signals import Profile, PromptSketch, Signal
 
 #: The newest prompts remembered of a tenant: two days of an ordinary account.
 PROMPTS = 32
@@ -78,16 +78,21 @@ class Profiles:
         if profile.created_ms is not UNSET:
             self.created_ms[row] = profile.created_ms
         self._add_links(row, profile)
-        for prompt in profile.prompts:
-            slot = self.prompts[row] % PROMPTS
-            self.simhashes[row, slot] = int(prompt.simhash, 16) if prompt.simhash else 0
-            hashes = [value_hash(template) for template in prompt.templates[:TEMPLATES]]
-            self.templates[row, slot] = hashes + [0] * (TEMPLATES - len(hashes))
-            self.prompts[row] += 1
+        if profile.prompts:
+            self._add_prompts(row, profile.prompts)
         if profile.scored:
             self.scored[row] += profile.scored
             self.cot[row] += profile.scores.get("cot_elicitation", 0.0)
         return row
+
+    def _add_prompts(self, row: int, prompts: list[PromptSketch]) -> None:
+        count, simhashes, templates = int(self.prompts[row]), self.simhashes[row], self.templates[row]
+        for prompt in prompts:
+            simhashes[count % PROMPTS] = int(prompt.simhash, 16) if prompt.simhash else 0
+            hashes = [value_hash(template) for template in prompt.templates[:TEMPLATES]]
+            templates[count % PROMPTS] = hashes + [0] * (TEMPLATES - len(hashes))
+            count += 1
+        self.prompts[row] = count
 
     def _add_links(self, row: int, profile: Profile) -> None:
         self._put("payment", row, _one(profile.payment_fp))
@@ -99,17 +104,20 @@ class Profiles:
         self._put("system", row, profile.systems)
         self._put("program", row, profile.programs)
 
-    def _put(self, link: str, row: int, texts: Iterable[str]) -> None:
+    def _put(self, link: str, row: int, texts: Collection[str]) -> None:
+        """Move values to the front, the last of ``texts`` foremost; for so few a list is faster than an array."""
+        if not texts:
+            return
+        before: list[int] = self.links[link][row].tolist()
+        kept = before.copy()
         for text in texts:
             value = value_hash(text)
-            kept = self.links[link][row]
-            if kept[0] == value:
-                continue
-            places = np.flatnonzero(kept == value)
-            last = int(places[0]) if len(places) else len(kept) - 1
-            kept[1 : last + 1] = kept[:last].copy()
-            kept[0] = value
-            self.names.setdefault(value, text)
+            if kept[0] != value:
+                del kept[kept.index(value) if value in kept else -1]
+                kept.insert(0, value)
+                self.names.setdefault(value, text)
+        if kept != before:
+            self.links[link][row] = kept
 
     def _new_row(self, signal: Signal) -> int:
         row = len(self.tenant_ids)

@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka k8s lock clean
+.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka dashboards k8s lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ soak: setup ## Mixed load for half an hour: memory, files, lag, exactness
 
 kafka: setup ## Run a real Kafka broker in the foreground (needs Java 17 and Maven)
 	@$(BIN)/python tests/brokers.py
+
+dashboards: setup ## Write the dashboards of deploy/grafana
+	@$(BIN)/python deploy/grafana/dashboards.py
 
 k8s: setup ## Write the generated manifests anew: topics, users, alert rules
 	@$(RUN) k8s.generate

@@ -92,6 +92,7 @@ class CampaignAlerts(Service):
         self._metrics = metrics
         self._alerts: dict[Labels, Annotations] = {}
         self._ended: dict[Labels, Annotations] = {}
+        self._since: dict[Labels, datetime] = {}
         self._news = asyncio.Event()
         self._is_failing = False
 
@@ -100,6 +101,8 @@ class CampaignAlerts(Service):
         gone = {labels: known for labels, known in self._alerts.items() if labels not in alerts}
         self._ended = {labels: known for labels, known in (self._ended | gone).items() if labels not in alerts}
         self._alerts = dict(alerts)
+        now = datetime.now(UTC)
+        self._since = {labels: self._since.get(labels, now) for labels in (*alerts, *self._ended)}
         self._news.set()
 
     def forget(self) -> None:
@@ -119,7 +122,9 @@ class CampaignAlerts(Service):
     async def _post_all(self) -> bool:
         """Post everything once; whether Alertmanager took it."""
         ended = self._ended
-        body = posts_of(self._alerts, ended, datetime.now(UTC))
+        now = datetime.now(UTC)
+        body = posts_of(self._alerts, now + timedelta(seconds=_ENDS_AFTER_S), self._since)
+        body += posts_of(ended, now, self._since)
         if not body:
             return True
         problem = await self._send(orjson.dumps(body))
@@ -143,10 +148,14 @@ class CampaignAlerts(Service):
             return str(error) or type(error).__name__
 
 
-def posts_of(alerts: Alerts, ended: Alerts, now: datetime) -> list[dict[str, object]]:
-    """The body of a post; what is ended ends now, the rest when nobody repeats it."""
+def posts_of(alerts: Alerts, end: datetime, since: Mapping[Labels, datetime]) -> list[dict[str, object]]:
+    """Alerts as Alertmanager's API takes them; without a beginning it would take the end for it."""
     return [
-        {"labels": dict(labels), "annotations": annotations, "endsAt": end.isoformat()}
-        for present, end in ((alerts, now + timedelta(seconds=_ENDS_AFTER_S)), (ended, now))
-        for labels, annotations in present.items()
+        {
+            "labels": dict(labels),
+            "annotations": annotations,
+            "startsAt": since[labels].isoformat(),
+            "endsAt": end.isoformat(),
+        }
+        for labels, annotations in alerts.items()
     ]

@@ -252,4 +252,5 @@ class Ownership(Service):
             self._fenced_s[number] = time.monotonic()
             self._copies.pop(number, None)
             self._reader.unassign(number)
+            self._metrics.partitions.forget(number)
             self._on_campaigns(None)

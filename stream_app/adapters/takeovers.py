@@ -1,6 +1,5 @@
 """What is read before a partition is ours: its changelog and its journal, behind former owners that are fenced."""
 
-import time
 from collections.abc import Callable
 from threading import Event
 from typing import NamedTuple
@@ -43,12 +42,10 @@ def open_partition(
 
     Raises ``FencedError``, ``AbandonedError`` and ``StateError``.
     """
-    began_s = time.monotonic()
-    with metrics.recovering.track_inprogress():
+    with metrics.takeover(number) as remaining:
         producer = PartitionProducer(settings, number)
         producer.open(abandoned)
-        recover(settings, number, copy, abandoned, metrics.recovery_remaining.labels(str(number)).set)
+        recover(settings, number, copy, abandoned, remaining.set)
         detector = new_detector(number, copy.states)
         journal, end = read_journal(settings, number, detector.state.journal_position, abandoned)
-    metrics.recovery_seconds.observe(time.monotonic() - began_s)
     return TakenOver(number, producer, copy, detector, journal, end, settings.stage_topics.journal)

@@ -1,5 +1,9 @@
 """What a worker tells of each partition it owns: the label is the partition's number."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 #: Seconds; a takeover takes one to ten, and a million states half a minute.
@@ -22,17 +26,17 @@ class PartitionMetrics:
         self.state_tenants = gauge("stillwatch_state_tenants", "Tenants with a state, as of its last minute")
         self.harm_used = gauge("stillwatch_harm_budget_used", "Subjects newly denied within the last hour")
         self.harm_allowed = gauge("stillwatch_harm_budget_allowed", "Subjects that may be newly denied in an hour")
-        self.recovery_remaining = gauge(
+        self._recovery_remaining = gauge(
             "stillwatch_recovery_remaining_records", "Changelog records still to read before a partition is taken over"
         )
         self._gauges = [
             *(self.lag, self.unsent_age, self.checkpoint_age, self.state_bytes, self.state_tenants),
-            *(self.harm_used, self.harm_allowed, self.recovery_remaining),
+            *(self.harm_used, self.harm_allowed, self._recovery_remaining),
         ]
-        self.recovering = Gauge(
+        self._recovering = Gauge(
             "stillwatch_recovering_partitions", "Partitions that are being taken over", registry=registry
         )
-        self.recovery_seconds = Histogram(
+        self._recovery_seconds = Histogram(
             "stillwatch_recovery_seconds",
             "From the beginning of a partition's takeover until its states and journal are read",
             buckets=_RECOVERY_BUCKETS,
@@ -44,6 +48,18 @@ class PartitionMetrics:
         self.checkpoint_bytes = Counter(
             "stillwatch_checkpoint_bytes", "Encoded states committed by checkpoints", registry=registry
         )
+
+    @contextmanager
+    def takeover(self, number: int) -> Iterator[Gauge]:
+        """A partition is being taken over: yields the gauge of what is still to read, which a failure takes back."""
+        began_s = time.monotonic()
+        with self._recovering.track_inprogress():
+            try:
+                yield self._recovery_remaining.labels(str(number))
+            except BaseException:
+                self.forget(number)
+                raise
+        self._recovery_seconds.observe(time.monotonic() - began_s)
 
     def forget(self, number: int) -> None:
         """A partition is no longer ours: say nothing more of it."""

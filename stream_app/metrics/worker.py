@@ -70,6 +70,7 @@ class Metrics:
         self._last_applied = Gauge(
             "stillwatch_last_applied_timestamp_seconds", "When events were last applied", registry=registry
         )
+        self._last_applied.set_to_current_time()  # so that a worker that never applies any is noticed, too
         self._late = Counter(
             "stillwatch_late_events", "Events applied although behind the watermark", registry=registry
         )

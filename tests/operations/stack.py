@@ -22,8 +22,9 @@ from stream_app.settings import Settings
 from tests import brokers
 from tests.operations.programs import DEPLOY, RULES, needed
 
-#: How much shorter than shipped the intervals of a test are: a scrape and an evaluation each second.
-FACTOR = 5
+#: How much shorter than shipped the intervals of a test are: a scrape and an evaluation each second, which a busy worker
+#: can answer, and groups of alerts told within six.
+FACTOR, TELLING_FACTOR = 5, 10
 TIMEOUT_S = 60  # for anything to happen, on a machine that is busy with other tests
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _INTERVALS = {"group_wait", "group_interval", "repeat_interval", "scrape_interval", "scrape_timeout", "for"} | {
@@ -115,7 +116,7 @@ def receivers() -> Iterator[Receivers]:
 
 
 @contextmanager
-def alertmanager(folder: Path, address: str, factor: float = FACTOR) -> Iterator[str]:
+def alertmanager(folder: Path, address: str, factor: float = TELLING_FACTOR) -> Iterator[str]:
     """An Alertmanager with the shipped routes, whose receivers are paths of ``address``; its own address."""
     config = shorter(yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text()), factor)
     config["receivers"] = [

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stream_app.demo.workers import running_worker
+from stream_app.demo.workers import starting_worker
 from stream_app.topology import Stage
 from tests.conftest import SettingsFor
 from tests.integration.streaming import Deployment, deployment
@@ -18,7 +18,7 @@ from tests.operations.stack import Prometheus, Receivers, alertmanager, limiter,
 from tests.operations.test_dashboards import QUERIES
 from tests.unit.streams import event
 
-pytestmark = [pytest.mark.kafka, pytest.mark.parametrize("broker", ["real"], indirect=True)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.parametrize("broker", ["real"], indirect=True)]
 
 LATENCY = "stillwatch_decision_latency_seconds_bucket"
 PAGERS = ("page-sre", "page-trust")
@@ -38,9 +38,10 @@ def operation(create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path)
     with ExitStack() as stack:
         told = stack.enter_context(receivers())
         manager = stack.enter_context(alertmanager(tmp_path, told.address))
-        running = stack.enter_context(deployment(settings, tmp_path))
         stage = settings.model_copy(update={"stage": Stage.CAMPAIGNS, "alertmanager_url": manager})
-        campaigns = stack.enter_context(running_worker(stage, tmp_path / "campaigns.log"))
+        campaigns = stack.enter_context(starting_worker(stage, tmp_path / "campaigns.log"))
+        running = stack.enter_context(deployment(settings, tmp_path))
+        campaigns.wait_until_ready()
         port = stack.enter_context(limiter(settings, tmp_path))
         ports = {"worker": running.worker.face.port, "campaigns": campaigns.face.port, "limiter": port}
         by_job = {f"stillwatch-{job}": [port] for job, port in ports.items()}

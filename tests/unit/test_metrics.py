@@ -66,8 +66,9 @@ def test_a_record_from_the_future_waited_no_time() -> None:
 
 def test_refused_events_are_no_sign_of_life() -> None:
     shown = Shown()
-    shown.count_events(Tally(rejected=3), [Waited(9_000, 3)], now_s=10.0)
-    assert shown.sample("last_applied_timestamp_seconds") == 0
+    shown.count_events(Tally(applied=1), [Waited(9_000, 1)], now_s=10.0)
+    shown.count_events(Tally(rejected=3), [Waited(19_000, 3)], now_s=20.0)
+    assert shown.sample("last_applied_timestamp_seconds") == 10.0
 
 
 @pytest.mark.parametrize(
@@ -137,4 +138,19 @@ def test_a_partition_that_is_given_up_leaves_nothing() -> None:
     shown.partitions.harm_used.labels("3").set(1)
     assert shown.series() != before
     shown.partitions.forget(3)
+    assert shown.series() == before
+
+
+def test_a_takeover_shows_what_is_left_to_read_and_a_failed_one_leaves_nothing() -> None:
+    shown = Shown()
+    before = shown.series()
+    with shown.partitions.takeover(3) as remaining:
+        remaining.set(9)
+        assert shown.sample("recovery_remaining_records", partition="3") == 9
+        assert shown.sample("recovering_partitions") == 1
+    assert shown.sample("recovery_seconds_count") == 1
+    with pytest.raises(OSError), shown.partitions.takeover(3):  # noqa: PT011 - any failure will do
+        raise OSError
+    assert shown.sample("recovering_partitions") == 0
+    assert shown.sample("recovery_seconds_count") == 1
     assert shown.series() == before

@@ -22,8 +22,8 @@ from stream_app.settings import Settings
 from tests import brokers
 from tests.operations.programs import DEPLOY, RULES, needed
 
-#: How much shorter than shipped the intervals of a test are: a scrape and an evaluation each second, which a busy worker
-#: can answer, and groups of alerts told within six.
+#: How much shorter than shipped the intervals of a test are: a scrape and an evaluation each second, which even a busy
+#: worker can answer, and groups of alerts told within six.
 FACTOR, TELLING_FACTOR = 5, 10
 TIMEOUT_S = 60  # for anything to happen, on a machine that is busy with other tests
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -12,6 +12,7 @@ from stream_app.adapters.outboxes import Checkpoint, Outbox
 from stream_app.adapters.slices import LONG_BYTES, LONG_EVENTS, slices_of
 from stream_app.adapters.sources import Chunk, SourceReader
 from stream_app.adapters.takeovers import TakenOver
+from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.stage import CampaignStage
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, Tally
@@ -163,7 +164,7 @@ class OwnedPartition:
         self._is_away = False
 
     def _show_campaigns(self) -> None:
-        if not isinstance(self.detector, Detector):
+        if isinstance(self.detector, CampaignDetector):
             self._on_campaigns(self.detector.stage)
 
     def _handle(self, records: Sequence[Record]) -> tuple[list[Effect], Tally]:

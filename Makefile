@@ -40,6 +40,7 @@ bench: setup ## Run the benchmarks (an hour)
 	@$(RUN) benchmarks.limiter
 	@$(RUN) benchmarks.throughput
 	@$(RUN) benchmarks.checkpoints
+	@$(RUN) benchmarks.watching --page 3
 	@$(RUN) benchmarks.operation --out out/operation
 	@$(RUN) benchmarks.prompt_scores evaluate
 	@$(RUN) benchmarks.prompt_series

@@ -109,6 +109,7 @@ class Outbox:
             while self._effects or self._checkpoint:
                 async with self._transaction:
                     await self._send()
+            self._count_events(*self._take_counts())  # of chunks that came meanwhile and caused nothing
         except Exception as error:  # noqa: BLE001 - told to the owner, which drops the partition or ends the worker
             self._on_error(error)
         finally:

@@ -10,11 +10,9 @@ from msgspec import Struct, field
 from stream_app.detection.scorers import Expectation
 
 DAY_MINUTES = 1440
-#: Days remembered: the last three, the same weekdays a week before, and enough between for a variation.
+#: Days remembered: the last five, the same weekdays a week before, and enough for a variation.
 _DAYS = 15
 _WEEK = 7
-#: A tenant's growth is the middle one of the last three days', so that one busy day is no growth.
-_JUDGED_DAYS = 3
 #: Below so many requests a day a tenant's growth is mostly chance; from there on it counts for the population's median.
 MIN_DAY_REQUESTS = 20
 #: Below so many, chance alone moves a day's total by more than the least variation: such growth is not judged.
@@ -29,8 +27,9 @@ _KEPT_SD = 1.036
 _PRIOR_SD, _PRIOR_WEIGHT = 0.15, 4.0
 #: Least variation: a steady tenant may be a tenth up on another day.
 _MIN_SD = 0.1
-#: The middle of three days varies so much less than one.
-_MEDIAN_SD = 0.67
+#: A tenant's growth is the middle one of so many last days, because one busy day is no growth, and varies by so much
+#: less than a day (a normal sample's median): three see a steep ramp sooner, five that of a tenant whose days differ.
+_MEDIAN_SD = {3: 0.67, 5: 0.54}
 
 #: A day's growths are gathered in the first half of the next day, and compared with from an hour later on: nobody's
 #: comparison may depend on whose minute was closed first.
@@ -143,18 +142,24 @@ class Growth(Struct, array_like=True, gc=False):
 
     def _judge(self, population: Population) -> None:
         own = [
-            (steps / _STEPS - other, other)
-            for back in range(1, _JUDGED_DAYS + 1)
+            (back, steps / _STEPS - other, other)
+            for back in range(1, max(_MEDIAN_SD) + 1)
             if (steps := self._grown(back)) is not None
             and self.levels[-back] >= _MIN_JUDGED_LEVEL
             and (other := population.growths.get(self.day - back)) is not None
         ]
-        self.percent = None
-        if len(own) >= 2:
-            excess, other = sorted(own)[(len(own) - 1) // 2]
-            self.percent = round(100.0 * exp(excess + other), 3)
-            self.usual = log1p(100.0 * exp(other))
-            self.sd = _MEDIAN_SD * _variation(self.levels)
+        self.percent, variation = None, _variation(self.levels)
+        surest = float("-inf")
+        for days, share in _MEDIAN_SD.items():
+            found = sorted(grown[1:] for grown in own if grown[0] <= days)
+            if len(found) < days - 1:
+                continue
+            excess, other = found[(len(found) - 1) // 2]
+            if excess / share > surest:
+                surest = excess / share
+                self.percent = round(100.0 * exp(excess + other), 3)
+                self.usual = log1p(100.0 * exp(other))
+                self.sd = share * variation
 
 
 def _variation(levels: Sequence[int]) -> float:

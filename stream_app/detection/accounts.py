@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from zlib import crc32
 
 from stream_app.detection.decisions import split_key
+from stream_app.detection.features import ACCOUNT_SURGE
 from stream_app.detection.judgement import Scored, bar_of, reaching, score_values, step_reached, sum_values
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step, denies
 from stream_app.detection.state import TenantState
+from stream_app.detection.windows import Minute
 
 #: Accounts of one tenant on rungs of their own at a time, and remembered with those released: beyond that it is the
 #: tenant's anomaly.
 MAX_UP, MAX_KNOWN = 3, 8
 #: Share of the excess over what is usual that one account must have for it to be the account's.
 EXPLAINING_SHARE = 0.8
+_SILENT = Minute()
 
 
 def fingerprint(account_id: str) -> int:
@@ -64,12 +67,32 @@ def is_responsible(  # noqa: PLR0917
     is_one_too_many = account_id not in state.accounts and len(state.accounts) >= MAX_KNOWN
     if step is None or is_one_too_many or len(up_accounts(state)) >= MAX_UP or not has_others(state, account_id):
         return False
-    rest = dict(sum_values(state, newest, [*without(apart), fingerprint(account_id)]))
+    others = [*without(apart), fingerprint(account_id)]
+    rest = dict(sum_values(state, newest, others))
+    rest[ACCOUNT_SURGE] = busiest(state, others)[1]
     for s in reaching(policy, scored, bar_of(step)):
         excess = s.value - s.expectation.level(0.0)
         if s.place not in rest or s.value - rest[s.place] < EXPLAINING_SHARE * excess:
             return False
     return step_reached(policy, score_values(state, policy, rest.items()), steps) is None
+
+
+def own_surge(state: TenantState, account_id: str) -> tuple[int, float]:
+    """The feature of an account's requests in the minute closed last."""
+    counts = _closed(state).heavy.get(fingerprint(account_id))
+    return ACCOUNT_SURGE, counts.requests if counts else 0
+
+
+def busiest(state: TenantState, but: Sequence[int] = ()) -> tuple[int, int]:
+    """The busiest account (CRC-32) of the minute closed last and its requests; ``but`` are accounts left out."""
+    counted = ((counts.requests, account) for account, counts in _closed(state).heavy.items() if account not in but)
+    requests, account = max(counted, default=(0, 0))
+    return account, requests
+
+
+def _closed(state: TenantState) -> Minute:
+    windows = state.windows
+    return windows.minutes.get(windows.closed_minute) or _SILENT
 
 
 def has_others(state: TenantState, account_id: str) -> bool:

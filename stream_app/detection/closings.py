@@ -1,10 +1,12 @@
 """What happens when the watermark has passed one of a tenant's minutes: score, judge, learn, forget."""
 
-from stream_app.detection.accounts import set_apart, without
+from collections.abc import Sequence
+
+from stream_app.detection.accounts import busiest, own_surge, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
-from stream_app.detection.features import FEATURES
+from stream_app.detection.features import ACCOUNT_SURGE, FEATURES
 from stream_app.detection.growths import Growth
 from stream_app.detection.judgement import Scored, closed_values, learn, score_values, step_reached
 from stream_app.detection.ladder import reachable
@@ -17,7 +19,7 @@ from stream_app.detection.rulings import judge
 from stream_app.detection.series_windows import series_values, worst_account
 from stream_app.detection.services import Services
 from stream_app.detection.state import PartitionState, TenantState
-from stream_app.detection.windows import MINUTE_MS, PANES
+from stream_app.detection.windows import MINUTE_MS, PANES, Minute
 
 
 def close_minutes(  # noqa: PLR0917
@@ -65,18 +67,21 @@ def _close_minute(  # noqa: PLR0917
     if scored and around.services.is_everybody_busy(minute):
         rules = rules.without_small_floors
         scored = score_values(state, rules, asked if is_up else served)
+    busy = _busiest(state, minute, closed, without(apart))
+    asking = _asking(state, rules, busy, end_ms)
     found = [
         _judge_account(Subject(tenant_id, name), state, policy, around.services, cause)
         for name in dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
     ]
     if standing is None or not denies(standing.rung):
-        learn(state, rules, minute, served)
+        learn(state, rules, minute, served + busy)
     state.pending = []
     is_muted = end_ms < muted_until_ms(state, policy, subject)
     if is_up or (scored and not is_muted):
         found.append(judge(subject, state, rules, [] if is_muted else scored, cause))
         if not is_muted:
             state.pending = _waiting(state, rules, scored, end_ms)
+    state.pending += [] if is_muted else asking
     forgotten = forget_old(state, tenant_id, end_ms)
     windows.forget(minute)
     return [decision for decision in found if decision is not None], forgotten
@@ -99,6 +104,7 @@ def _judge_account(
         if account_id in apart:
             closed = closed_values(state, cause.newest_pane // PANES, services, without(apart, account_id)).asked
             values += [pair for pair in closed if FEATURES[pair[0]].counter is not None]
+            values.append(own_surge(state, account_id))
         scored = score_values(state, rules, values)
     return judge(subject, state, rules, scored, cause)
 
@@ -113,3 +119,19 @@ def _waiting(state: TenantState, policy: Policy, scored: list[Scored], now_ms: i
     if wanted is None or not denies(wanted.rung):
         return []
     return [(s.place, float(s.value)) for s in scored if s.feature.counter is None]
+
+
+def _busiest(state: TenantState, minute: int, closed: Minute | None, apart: Sequence[int]) -> list[tuple[int, float]]:
+    """Requests of the busiest account in a minute that had several, as far as all were counted apart."""
+    if closed is None or len(closed.heavy) < 2 or not state.windows.counts_all(minute):
+        return []
+    return [(ACCOUNT_SURGE, busiest(state, apart)[1])]
+
+
+def _asking(
+    state: TenantState, policy: Policy, found: Sequence[tuple[int, float]], now_ms: int
+) -> list[tuple[int, float]]:
+    """The same, if it reaches a rung: it waits for the account's next request, which tells its name."""
+    scored = score_values(state, policy, found)
+    is_reached = scored and step_reached(policy, scored, reachable(policy, state.standing, now_ms))
+    return list(found) if is_reached else []

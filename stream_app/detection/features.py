@@ -22,7 +22,8 @@ class Feature(Struct, frozen=True):
     A feature with a ``counter`` is a sum over its window and is also scored early, at the very event that trips it; the
     others are ratios and counts of distinct values, scored when a minute closes. ``memory`` is how many windows of
     history weigh: about a day of activity. Shapes of different ``kind`` say different things of a client; several of
-    them that move together weigh more than one (``policy.Together``).
+    them that move together weigh more than one (``policy.Together``). A feature that is judged against its
+    ``recent`` level says how many windows that is; nothing of its prior counts.
     """
 
     code: str
@@ -32,6 +33,7 @@ class Feature(Struct, frozen=True):
     memory: float
     counter: Counter | None = None
     kind: str = ""
+    recent: float = 0.0
 
 
 #: Windows of history per feature: a day of active minutes, or of active ten minutes.
@@ -52,6 +54,7 @@ def _shape(name: str, unit: str, median: float, log_sd: float = 0.5, kind: str =
 
 #: Seven in an hour reach one in a thousand, sixteen one in ten thousand.
 _NO_HABIT = Prior(0.05, 0.4, level_weight=8.0)
+_NO_PRIOR = Prior(0.0, 1.0)
 
 #: Order is part of the encoded state: append only. The priors' medians describe a middling API customer in a minute in
 #: which it is active at all; volumes vary by a factor of e from window to window until a tenant has shown otherwise
@@ -91,10 +94,15 @@ FEATURES = (
     # Of one account (``series``), never learned: an attack is nobody's habit, so that all levels lie near none.
     Feature("attacks_3600s", "prompts", 3_600, _NO_HABIT, 0.0),
     Feature("refused_retries_3600s", "prompts", 3_600, _NO_HABIT, 0.0),
+    # Against the level of the last half hour of activity (``CountExpectation``): five times as much as then may be
+    # ordinary for the day, and still worth a look. Of the tenant, and of its busiest account where there are several.
+    Feature("surge_60s", "requests", 60, _NO_PRIOR, _MINUTES, Counter.REQUESTS, recent=30.0),
+    Feature("account_surge_60s", "requests", 60, _NO_PRIOR, _MINUTES, recent=30.0),
 )
 
 CODES = tuple(feature.code for feature in FEATURES)
 SUMS = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is not None)
+ACCOUNT_SURGE = CODES.index("account_surge_60s")
 GROWTH = CODES.index("growth_percent_7d")
 SHAPES = tuple(i for i, f in enumerate(FEATURES) if f.counter is None and f.window_s == 600)
 #: Features learned when a minute closes, and those learned once every ten minutes.

@@ -4,20 +4,23 @@ from stream_app.detection.decisions import Action
 from stream_app.detection.features import CODES, FEATURES, GROWTH
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import denies
-from stream_app.detection.scorers import Baseline, Expectation
+from stream_app.detection.scorers import Baseline, CountExpectation, Expectation
 from stream_app.detection.state import TenantState
 
 #: Active minutes before a tenant's own level counts: a first evening's experiments are not that much.
 KNOWN_MINUTES = 60
+#: Whatever the score: less than this times the recent level is no surge.
+RECENT_TIMES = 2.0
 _REQUESTS_60S = CODES.index("requests_60s")
 
 
-def expect(state: TenantState, index: int) -> Expectation:
+def expect(state: TenantState, index: int) -> Expectation | CountExpectation:
     """What is usual for a feature, given by its place in ``FEATURES``."""
     if index == GROWTH and state.growth is not None:
         return state.growth.expect()
     baseline = state.baselines[index] if index < len(state.baselines) else None
-    return (baseline or Baseline()).expect(FEATURES[index].prior)
+    baseline = baseline or Baseline()
+    return baseline.expect_recent() if FEATURES[index].recent else baseline.expect(FEATURES[index].prior)
 
 
 def is_known(state: TenantState) -> bool:
@@ -31,19 +34,25 @@ def least_floors(state: TenantState, policy: Policy) -> list[float]:
     return policy.small_floors if is_known(state) else policy.floors
 
 
-def own_floor(policy: Policy, index: int, expectation: Expectation, *, is_known: bool) -> float:
+def own_floor(policy: Policy, index: int, expectation: Expectation | CountExpectation, *, is_known: bool) -> float:
     """Size below which a feature does not matter for a tenant.
 
     That is the policy's floor. For a tenant known well whose usual values are far below, it is some times the usual
-    value, and at least the floor for small tenants.
+    value, and at least the floor for small tenants. Against a recent level the score
+    says how much is unusual, but never less than twice as much.
     """
     floor, least = policy.floors[index], policy.small_floors[index]
     if least >= floor or not is_known:
         return floor
+    if isinstance(expectation, CountExpectation):
+        is_learned = expectation.weight >= KNOWN_MINUTES
+        return max(least, RECENT_TIMES * expectation.mean) if is_learned else floor
     return min(floor, max(least, policy.small_tenants.times * expectation.level(0.0)))
 
 
-def floor_for(policy: Policy, index: int, rung: Action, expectation: Expectation, *, is_known: bool) -> float:
+def floor_for(
+    policy: Policy, index: int, rung: Action, expectation: Expectation | CountExpectation, *, is_known: bool
+) -> float:
     """Size above which a feature may take a tenant to a rung.
 
     Beyond ``small_tenants.up_to`` that is the policy's floor; a newcomer is denied nothing below a larger one.

@@ -19,7 +19,7 @@ from stream_app.detection.features import (
 from stream_app.detection.floors import expect, floor_for, is_known, least_floors, own_floor
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
-from stream_app.detection.scorers import Baseline, Expectation
+from stream_app.detection.scorers import Baseline, CountExpectation, Expectation
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
@@ -42,7 +42,7 @@ class Scored(NamedTuple):
 
     place: int
     value: float
-    expectation: Expectation
+    expectation: Expectation | CountExpectation
     score: float
     is_known: bool
 
@@ -207,12 +207,16 @@ def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tupl
     baselines, small_floors = state.baselines, policy.small_floors
     for index in places:
         if (value := known.get(index)) is not None:
-            if value > small_floors[index]:
+            feature = FEATURES[index]
+            if value > small_floors[index] and not feature.recent:
                 value = min(value, _most_to_learn(state, policy, index))
             baseline = baselines[index]
             if baseline is None:
                 baseline = baselines[index] = Baseline()
-            baseline.learn_one(value, FEATURES[index].memory)
+            if feature.recent:
+                baseline.learn_recent(value, feature.memory, feature.recent)
+            else:
+                baseline.learn_one(value, feature.memory)
     if block_ends:
         _learn_mix(state, minute)
 

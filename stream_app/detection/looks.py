@@ -2,10 +2,10 @@
 
 from math import inf
 
-from stream_app.detection.accounts import is_responsible, set_apart, without
+from stream_app.detection.accounts import busiest, fingerprint, is_responsible, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
-from stream_app.detection.features import Counter
+from stream_app.detection.features import ACCOUNT_SURGE, Counter
 from stream_app.detection.floors import least_floors
 from stream_app.detection.judgement import score_values, step_reached, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
@@ -38,25 +38,28 @@ def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, a
         tenant.holds_until_ms = 0  # the budget may open at any event
         return None
     decision: Decision | None = None
+    waiting: list[tuple[int, float]] = []
+    is_of_tenant = subject is not account
     values: list[tuple[int, float]] | None = None
     if now_ms >= muted_until:
         values = sum_values(state, cause.newest_pane, without(apart, account_id))
-        pending = series_values(state, account_id, now_ms) if subject is account else state.pending
+        pending = state.pending if is_of_tenant else series_values(state, account_id, now_ms)
+        if is_of_tenant and busiest(state, without(apart))[0] != fingerprint(account_id):
+            waiting = [pair for pair in pending if pair[0] == ACCOUNT_SURGE]
+            pending = [pair for pair in pending if pair[0] != ACCOUNT_SURGE]
         scored = score_values(state, rules, values + pending)
         steps = reachable(rules, standing_of(state, subject), now_ms)
         if scored and step_reached(rules, scored, steps) and around.services.is_everybody_busy(now_ms // MINUTE_MS):
             rules = rules.without_small_floors
             scored = score_values(state, rules, values + pending)
         if scored and step_reached(rules, scored, steps):
-            if subject is not account and is_responsible(
-                state, rules, account_id, cause.newest_pane, scored, steps, apart
-            ):
+            if is_of_tenant and is_responsible(state, rules, account_id, cause.newest_pane, scored, steps, apart):
                 subject = account
             if now_ms >= muted_until_ms(state, policy, subject):
                 decision = judge(subject, state, rules, scored, cause, allowance)
                 tenant.due = tenant.next_due()
-    if subject.account_id is None:
-        state.pending = []
+    if is_of_tenant:
+        state.pending = waiting
     _make_room(tenant, policy, cause, None if apart or state.accounts else values)
     return decision
 
@@ -81,6 +84,8 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[i
         tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
         floors = least_floors(state, rules)
         tenant.has_levels |= any(value > floors[index] for index, value in values)
+    if state.pending:
+        tenant.holds_until_ms = 0  # the next request, or that of the account that is asked for
 
 
 def _is_waiting(state: TenantState, policy: Policy, subject: Subject, now_ms: int) -> bool:

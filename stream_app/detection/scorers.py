@@ -1,11 +1,11 @@
-"""Per-tenant baselines: River's online variance on a log scale, read as a tail probability."""
+"""Per-tenant baselines, read as tail probabilities: River's online variance on a log scale, and recent counts."""
 
 from math import expm1, log1p, sqrt
 from typing import NamedTuple
 
 from msgspec import Struct
 from river.stats import Var
-from scipy.special import stdtr, stdtrit
+from scipy.special import betainc, btdtria, ndtr, ndtri, stdtr, stdtrit
 
 #: Name and version of this scorer; part of every decision. State of another version is not read (see ``state``).
 SCORER = "log_baseline"
@@ -20,6 +20,9 @@ LEVEL_WEIGHT = 0.1
 DEGREES_OF_FREEDOM = VARIANCE_WEIGHT
 #: Least standard deviation in natural log units: a perfectly steady tenant may still vary by a quarter.
 MIN_LOG_SD = 0.25
+#: Variance of counts in units of their mean that is known beforehand, with the weight of ``VARIANCE_WEIGHT`` windows:
+#: requests come in sessions. Least: independent ones have 1, and a negative binomial needs more.
+PRIOR_DISPERSION, MIN_DISPERSION = 5.0, 1.1
 
 
 class Prior(Struct, frozen=True):
@@ -47,6 +50,34 @@ class Expectation(NamedTuple):
     def score(self, value: float) -> float:
         """Probability, 0..1, that an ordinary window stays below ``value``."""
         return float(stdtr(DEGREES_OF_FREEDOM, (log1p(value) - self.mean) / self.sd))
+
+
+class CountExpectation(NamedTuple):
+    """The next count, by a negative binomial distribution around the recent level.
+
+    ``weight`` windows are known. The variance is ``mean`` times ``dispersion``, beside which even the steadiest level
+    may vary by ``MIN_LOG_SD``. The tail is read on the scale of all scores: as a normal one that lies as far out, with
+    the tail of Student's t.
+    """
+
+    mean: float
+    dispersion: float
+    weight: float
+
+    def level(self, quantile: float) -> float:
+        """The count at which the score reaches the probability whose ``t_quantile`` is given."""
+        size, share = self._shape()
+        return float(btdtria(ndtr(-quantile), size, share))
+
+    def score(self, value: float) -> float:
+        """Probability, 0..1, that an ordinary window stays below ``value``."""
+        size, share = self._shape()
+        return float(stdtr(DEGREES_OF_FREEDOM, -ndtri(betainc(max(value, 1e-9), size, share))))
+
+    def _shape(self) -> tuple[float, float]:
+        """Of the negative binomial, whose upper tail from x on is the regularised incomplete beta I(share; x, size)."""
+        excess = self.dispersion - 1.0 + self.mean * MIN_LOG_SD**2
+        return self.mean / excess, excess / (1.0 + excess)
 
 
 def t_quantile(score: float) -> float:
@@ -81,6 +112,26 @@ class Baseline(Struct, array_like=True, gc=False):
         mean.n, mean._mean, _var._S = weight, float(self.mean), squares
         _var.update(log1p(value))
         self.weight, self.mean, self.squares = _short(mean.n), _short(mean._mean), _short(_var._S)
+
+    def learn_recent(self, value: float, memory: float, recent: float) -> None:
+        """Learn one closed window's count; the level is that of the last ``recent`` windows.
+
+        Then ``squares`` holds squared surprises in units of the level of the moment: what a change of level costs until
+        it is learned is part of what the tenant ordinarily does.
+        """
+        if self.weight >= memory:
+            self.squares *= (memory - 1.0) / memory
+        else:
+            self.weight += 1
+        if self.weight > 1:
+            self.squares = _short(float(self.squares + (value - self.mean) ** 2 / max(self.mean, 1.0)))
+        self.mean = _short(float(self.mean + (value - self.mean) / min(self.weight, recent)))
+
+    def expect_recent(self) -> CountExpectation:
+        """Predict the next count from the recent level and how much the tenant leaves it."""
+        known = VARIANCE_WEIGHT * PRIOR_DISPERSION
+        dispersion = (known + self.squares) / (VARIANCE_WEIGHT + self.weight)
+        return CountExpectation(max(float(self.mean), 1.0), max(dispersion, MIN_DISPERSION), self.weight)
 
     def expect(self, prior: Prior) -> Expectation:
         """Predict the next window: posterior of a normal-inverse-gamma prior (Murphy 2007, eq. 86-89)."""

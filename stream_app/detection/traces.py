@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from stream_app.detection.decisions import Action, Subject
 from stream_app.detection.features import FEATURES
-from stream_app.detection.floors import expect
+from stream_app.detection.floors import expect, floor_for, is_known
 from stream_app.detection.judgement import closed_values
 from stream_app.detection.lists import policy_for
 from stream_app.detection.policy import Policy
@@ -49,9 +49,11 @@ def levels(state: TenantState, policy: Policy, place: int) -> dict[Action, float
     rule = policy.features.get(FEATURES[place].code)
     if rule is None:
         return {}
-    expectation = expect(state, place)
+    expectation, known = expect(state, place), is_known(state)
     return {
-        rung: max(rule.floor, expectation.level(policy.quantiles[rung]))
+        rung: max(
+            floor_for(policy, place, rung, expectation, is_known=known), expectation.level(policy.quantiles[rung])
+        )
         for rung, _ in policy.ladder
         if rung.severity <= rule.up_to.severity
     }

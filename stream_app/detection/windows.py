@@ -138,6 +138,11 @@ class Windows(Struct, array_like=True, gc=False):
                 found.shape.recent = {}
         return found
 
+    def counts_all(self, minute: int) -> bool:
+        """Whether all accounts of a minute that closes were counted apart: then their order does not matter."""
+        panes = (self.panes.get(index) for index in range(minute * PANES, minute * PANES + PANES))
+        return all(p is None or sum(c.asked for c in p.heavy.values()) == p.requests + p.denied for p in panes)
+
     def forget(self, minute: int) -> None:
         """Drop what no window after a closed minute reaches."""
         first_pane = minute * PANES + 1

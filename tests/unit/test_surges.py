@@ -1,0 +1,123 @@
+"""Surges: a tenant, or its busiest account, against the last half hour of activity."""
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from stream_app.detection.decisions import Action, Decision
+from stream_app.detection.scorers import Baseline, CountExpectation, t_quantile
+from tests.unit.streams import EventFields, decisions, in_order, new_detector, policy, records, run, steady
+
+SURGES = policy(
+    features={
+        code: {"floor": 6000, "small_floor": 15, "up_to": "observe"} for code in ("surge_60s", "account_surge_60s")
+    }
+)
+HOUR_S = 3600
+
+
+def learned(values: list[float]) -> CountExpectation:
+    baseline = Baseline()
+    for value in values:
+        baseline.learn_recent(value, 720, 30)
+    return baseline.expect_recent()
+
+
+def drawn(mean_sessions: float, most_of_session: int, count: int = 720) -> list[float]:
+    random = Random(5)
+    return [
+        float(sum(random.randint(1, most_of_session) for _ in range(1 + int(random.expovariate(1 / mean_sessions)))))
+        for _ in range(count)
+    ]
+
+
+def noise(end_s: float, seed: int = 3) -> list[EventFields]:
+    """Six accounts of a big tenant, unevenly used."""
+    random = Random(seed)
+    events = []
+    for n in range(6):
+        at_s = 0.0
+        while (at_s := at_s + random.expovariate(0.06)) < end_s:
+            events += steady(round(at_s, 3), at_s + 1, 60, "acme", f"u{n}", account_id=f"user-{n}")[:1]
+    return in_order(events)
+
+
+def clock(end_s: float) -> list[EventFields]:
+    return steady(0.3, end_s, 12, "other")
+
+
+def told(found: list[Decision]) -> list[tuple[str, str, str, str]]:
+    return [(d.subject, d.action.value, d.issued_at, d.reasons[0].code if d.reasons else "") for d in found]
+
+
+@pytest.mark.parametrize("wanted", [0.9, 0.99, 0.999, 0.9999])
+@pytest.mark.parametrize("values", [[], [0.0], [3.0] * 100, drawn(2, 5), drawn(200, 9), [1e9] * 50])
+def test_level_inverts_score(values: list[float], wanted: float) -> None:
+    expectation = learned(values)
+    assert expectation.score(expectation.level(t_quantile(wanted))) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_larger_count_never_scores_lower_and_scores_stay_between_zero_and_one() -> None:
+    expectation = learned(drawn(2, 5))
+    scores = [expectation.score(value) for value in (0, 1, 5, 20, 100, 1e4, 1e9)]
+    assert all(0 <= low <= high <= 1 for low, high in pairwise(scores))
+
+
+def test_who_comes_in_sessions_needs_a_larger_surge_than_who_does_not() -> None:
+    observe = t_quantile(0.999)
+    assert learned([6.0, 5.0, 7.0] * 240).level(observe) < 30 < learned(drawn(2, 5)).level(observe)
+
+
+def test_the_level_is_that_of_the_last_half_hour() -> None:
+    assert learned([100.0] * 600 + [20.0] * 60).level(0.0) == pytest.approx(35, abs=10)
+
+
+def test_own_bursts_widen_what_is_ordinary() -> None:
+    observe = t_quantile(0.999)
+    assert learned(([6.0] * 39 + [60.0]) * 18).level(observe) > 2 * learned([6.0] * 720).level(observe)
+
+
+def test_five_times_the_last_half_hour_is_observed_within_a_minute() -> None:
+    events = in_order(steady(0, 2 * HOUR_S, 20), steady(2 * HOUR_S, 2 * HOUR_S + 300, 80, name="burst"))
+    found = run(events, SURGES)
+    assert [d.action for d in found] == [Action.OBSERVE]
+    assert found[0].reasons[0].code == "surge_60s"
+    assert found[0].issued_at <= "2026-01-01T02:01:00.000Z"
+
+
+def test_neither_a_newcomer_nor_a_crowd_surges() -> None:
+    assert not run(in_order(steady(0, 1800, 20), steady(1800, 2400, 100, name="burst")), SURGES)
+    tenants = [f"t{n}" for n in range(12)]
+    crowd = [steady(n / 9, 2 * HOUR_S, 0.5, name) for n, name in enumerate(tenants)]
+    crowd += [steady(2 * HOUR_S + n / 9, 2 * HOUR_S + 600, 60, name, "burst") for n, name in enumerate(tenants)]
+    assert not run(in_order(*crowd), SURGES)
+
+
+def runaway(per_minute: float = 40) -> list[EventFields]:
+    begin_s, end_s = 3 * HOUR_S, 3 * HOUR_S + 900
+    surge = steady(begin_s, end_s, per_minute, "acme", "runaway", account_id="user-4")
+    return in_order(noise(end_s), surge, clock(end_s + 120))
+
+
+def test_the_account_that_runs_away_inside_a_big_tenant_is_named() -> None:
+    found = run(runaway(), SURGES)
+    assert [(d.subject, d.action) for d in found][:1] == [("acme/user-4", Action.OBSERVE)]
+    assert {d.subject for d in found} == {"acme/user-4"}
+
+
+def test_who_has_a_tenant_to_itself_is_no_account_of_its() -> None:
+    events = in_order(steady(0, 2 * HOUR_S, 20), steady(2 * HOUR_S, 2 * HOUR_S + 300, 80, name="burst"))
+    assert {d.scope for d in run(events, SURGES)} == {"tenant"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_restart_anywhere_changes_no_decision_about_an_account(seed: int) -> None:
+    events = records(runaway())
+    whole = told(decisions(new_detector(SURGES).handle(events)))
+    cut = Random(seed).randrange(len(events) * 3 // 4, len(events))
+    encoded: dict[str, bytes] = {}
+    first = new_detector(SURGES, encoded)
+    found = decisions(first.handle(events[:cut]))
+    first.take_changes()
+    assert whole == told(found + decisions(new_detector(SURGES, encoded).handle(events[cut:])))

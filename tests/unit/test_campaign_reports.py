@@ -89,7 +89,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
 
 
 def decision(tenant_id: str, action: str, campaign_id: str) -> bytes:
-    time = "2026-01-12T00:00:00.000Z"
+    time = "2026-01-11T00:00:00.000Z"
     made = Decision(
         decision_id=f"{tenant_id}-{action}",
         scope="tenant",

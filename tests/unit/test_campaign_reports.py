@@ -81,15 +81,14 @@ def results(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
     path = tmp_path_factory.mktemp("results")
     (path / "campaigns.jsonl").write_bytes(orjson.dumps(campaign | {"load": to_builtins(load)}))
     made = [
-        decision(tenant_id, action, campaign["campaign_id"])
+        decision(tenant_id, action, campaign["campaign_id"], campaign["first_alert_time"])
         for tenant_id, action in ((first, "throttle"), ("x", "block"))
     ]
     (path / "decisions.jsonl").write_bytes(b"\n".join(made))
     return path
 
 
-def decision(tenant_id: str, action: str, campaign_id: str) -> bytes:
-    time = "2026-01-11T00:00:00.000Z"
+def decision(tenant_id: str, action: str, campaign_id: str, time: str = "2026-01-12T00:00:00.000Z") -> bytes:
     made = Decision(
         decision_id=f"{tenant_id}-{action}",
         scope="tenant",

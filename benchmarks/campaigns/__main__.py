@@ -115,7 +115,12 @@ def _finished(running: dict[Future[list[Outcome]], Job]) -> Iterator[tuple[Plan,
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.campaigns", description="What is found of campaigns.")
-    parser.add_argument("--size", choices=SIZES, default="small", help="large: 100,000 tenants, hours a stream")
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        default="small",
+        help="medium: ten minutes a stream; large: hours",
+    )
     parser.add_argument(
         "--rows", nargs="+", default=[""], metavar="TEXT", help=f"those of which it is part, as regimes/half; {TABLES}"
     )

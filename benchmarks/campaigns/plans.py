@@ -26,8 +26,8 @@ class Size(Struct, frozen=True):
 
 
 #: The small one takes a minute a stream, rivals not counted; its campaign has two days, three extraction requests an
-#: account. On less than that there is little to see at one request in ten.
-SIZES = {"small": Size(2_000, 3.0), "large": Size(100_000, 5.0)}
+#: account. On less than that there is little to see at one request in ten. The medium one takes ten.
+SIZES = {"small": Size(2_000, 3.0), "medium": Size(20_000, 3.0), "large": Size(100_000, 5.0)}
 
 
 class Plan(Struct, frozen=True):

@@ -47,6 +47,7 @@ class Component(Struct, frozen=True):
     writes: tuple[TopicName, ...] = ()
     stage: Stage | None = None
     sees_all: bool = False
+    sees_groups: bool = False
     sees_cluster: bool = False
     creates: bool = False
 
@@ -101,6 +102,7 @@ COMPONENTS = {
         ),
         writes=(TopicName.OPERATOR,),
         sees_all=True,
+        sees_groups=True,  # how far behind they are; and librdkafka asks for its group even when it reads without one
         sees_cluster=True,
     ),
     "topics": Component(does="creates topics", sees_all=True, creates=True),
@@ -122,6 +124,8 @@ def grants(component: str, *, prefix: str, group: str) -> list[Grant]:
         found.append(Grant(Resource.TOPIC, f"{prefix}.", all_topics, is_prefix=True))
     if of.sees_cluster:
         found.append(Grant(Resource.CLUSTER, "kafka-cluster", (Operation.DESCRIBE,)))
+    if of.sees_groups:
+        found += [Grant(Resource.GROUP, stage_group(group, stage), (Operation.DESCRIBE,)) for stage in Stage]
     if of.stage is not None:
         joined = stage_group(group, of.stage)
         found.append(Grant(Resource.GROUP, joined, (Operation.READ, Operation.DESCRIBE)))

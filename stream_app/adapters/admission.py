@@ -41,6 +41,19 @@ def check_admission(settings: Settings) -> None:
         raise RefusedError(str(error)) from error
 
 
+def may_join(settings: Settings, group: str) -> bool:
+    """Whether we may be a member of a consumer group, as far as the broker can tell now."""
+    admin = AdminClient(client_config(settings))
+    asked = admin.describe_consumer_groups(
+        [group], include_authorized_operations=True, request_timeout=CONNECT_TIMEOUT_S
+    )
+    try:
+        allowed = asked[group].result().authorized_operations
+    except KafkaException as error:
+        return bool(error.args[0].code() != KafkaError.GROUP_AUTHORIZATION_FAILED)
+    return not allowed or "READ" in {operation.name for operation in allowed}
+
+
 def _meet(server: str, context: ssl.SSLContext | None, shows_own: bool) -> BrokerError | None:
     """Why a server does not take our connection, and our own certificate if it is to be shown."""
     host, _, port = server.rpartition(":")

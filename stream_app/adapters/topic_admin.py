@@ -14,9 +14,9 @@ from kafka.errors import (
 )
 from msgspec import Struct
 
-from stream_app.adapters.admission import CONNECT_TIMEOUT_S, BrokerError, RefusedError, check_admission
+from stream_app.adapters.admission import CONNECT_TIMEOUT_S, BrokerError, RefusedError, check_admission, may_join
 from stream_app.adapters.credentials import python_security
-from stream_app.grants import Resource, grants
+from stream_app.grants import Operation, Resource, grants
 from stream_app.settings import Settings
 from stream_app.topology import TOPICS, TopicSpec
 
@@ -107,13 +107,11 @@ def check_topics(settings: Settings, specs: tuple[TopicSpec, ...] = TOPICS) -> l
 def check_rights(settings: Settings, component: str) -> None:
     """Ask the broker what we may do with our topics; raises ``RefusedError`` naming what a component lacks.
 
-    Topics that are missing are left to ``check_topics``; groups and transactions cannot be asked for beforehand.
+    Topics that are missing are left to ``check_topics``; transactions cannot be asked for beforehand.
     """
-    wanted = {
-        grant.name: grant.operations
-        for grant in grants(component, prefix=settings.topic_prefix, group=settings.group)
-        if grant.resource is Resource.TOPIC and not grant.is_prefix
-    }
+    granted = grants(component, prefix=settings.topic_prefix, group=settings.group)
+    wanted = {g.name: g.operations for g in granted if g.resource is Resource.TOPIC and not g.is_prefix}
+    groups = [g.name for g in granted if g.resource is Resource.GROUP and Operation.READ in g.operations]
     lacking = []
     with _connected(settings) as admin:
         answers = {topic["name"]: topic for topic in admin.describe_topics(list(wanted))}
@@ -125,6 +123,7 @@ def check_rights(settings: Settings, component: str) -> None:
             allowed = () if is_hidden else described["authorized_operations"]
             if missing := [operation.value for operation in operations if operation.name not in allowed]:
                 lacking.append(f"{' and '.join(missing)} {name}")
+    lacking += [f"join group {group}" for group in groups if not may_join(settings, group)]
     if lacking:
         who = settings.sasl_username or "we"
         raise RefusedError(f"{settings.broker}: {who} may not " + ", nor ".join(lacking))

@@ -7,6 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from stream_app.adapters.admission import RefusedError
 from stream_app.adapters.clients import ANSWER_S, AbandonedError, client_config
 from stream_app.adapters.records import OutgoingRecord
 from stream_app.detection.state import PARTITION_KEY
@@ -58,7 +59,10 @@ class PartitionProducer:
         )
 
     def open(self, abandoned: Event) -> None:
-        """Fence former owners and end what they left open. Raises ``FencedError`` or ``AbandonedError``."""
+        """Fence former owners and end what they left open.
+
+        Raises ``FencedError`` or ``AbandonedError``, and ``RefusedError`` when our user may not.
+        """
         if self._settings.embedded:
             return
         self._abandoned = abandoned
@@ -112,6 +116,8 @@ class PartitionProducer:
                 attempt()
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]
+                if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+                    raise self._refused() from failure
                 if error.fatal():
                     raise FencedError(f"partition {self._partition}: {error.str()}") from failure
                 if pause_s == _FIRST_RETRY_S:
@@ -121,6 +127,11 @@ class PartitionProducer:
                 pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
             else:
                 return
+
+    def _refused(self) -> RefusedError:
+        who = self._settings.sasl_username or "we"
+        name = f"{self._settings.stage_group}-{self._partition}"
+        return RefusedError(f"{self._settings.broker}: {who} may not Write transactional id {name}")
 
     def _call(self, step: Callable[[], None]) -> None:
         """One step of a transaction, again and again while it only takes long."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 import time
@@ -26,6 +27,17 @@ _log = logging.getLogger("stream_app.worker")
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 10.0
 
 
+#: Failures that somebody outside can mend: told in one line when the worker ends.
+_TOLD = (StateError, SourceChangedError, BrokerError)
+
+
+class _ToldAtTheEnd(logging.Filter):
+    """Leaves out the traces of failures that the command itself tells."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], _TOLD))
+
+
 @click.command()
 def worker() -> None:
     """Read request events, judge, and put decisions on the control topic, until stopped by SIGTERM or SIGINT.
@@ -33,6 +45,8 @@ def worker() -> None:
     Everything is configured by STILLWATCH_* variables; see docs/settings.md.
     """
     _log_to_stderr()
+    # As the first process of a container it would not hear of a signal that it does not ask for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings, policy = _configuration()
     _check_port(settings)
     _wait_for_broker(settings)
@@ -51,8 +65,10 @@ def worker() -> None:
     member = faust.Worker(app, *services, quiet=True, redirect_stdouts=False, override_logging=False)
     try:
         member.execute_from_commandline()
-    except (StateError, SourceChangedError) as error:
-        raise click.ClickException(str(error)) from error
+    except SystemExit:
+        if isinstance(member.crash_reason, _TOLD):
+            raise click.ClickException(str(member.crash_reason)) from member.crash_reason
+        raise
 
 
 def _log_to_stderr() -> None:
@@ -65,7 +81,9 @@ def _log_to_stderr() -> None:
     for service in ("broker_watch", "campaign_alerts", "membership", "instruction_logs", "web"):
         logging.getLogger(f"stream_app.adapters.{service}").setLevel(logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    logging.getLogger("faust.worker").setLevel(logging.CRITICAL + 1)  # that it crashed, without saying why
     terminal.addFilter(CalmClientLog())
+    terminal.addFilter(_ToldAtTheEnd())
 
 
 def _configuration() -> tuple[Settings, Policy]:

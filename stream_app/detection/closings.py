@@ -7,6 +7,7 @@ from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import ACCOUNT_SURGE, FEATURES
+from stream_app.detection.floors import is_known
 from stream_app.detection.growths import Growth
 from stream_app.detection.judgement import Scored, closed_values, learn, score_values, step_reached
 from stream_app.detection.ladder import reachable
@@ -31,6 +32,7 @@ def close_minutes(  # noqa: PLR0917
     that latency is measured from.
     """
     effects: list[Effect] = []
+    was_known = is_known(tenant.state)
     while (minute := tenant.due) <= closable:
         decisions, forgotten = _close_minute(tenant.tenant_id, tenant.state, policy, around, minute, place)
         effects += [EmitDecision(decision, cause_ms) for decision in decisions]
@@ -38,7 +40,8 @@ def close_minutes(  # noqa: PLR0917
         effects += tenant.signal((minute + 1) * MINUTE_MS, place[1])
         tenant.due = tenant.next_due()
     tenant.forget_pane()
-    if tenant.has_levels or tenant.state.pending or tenant.state.series is not None:
+    has_become_known = not was_known and is_known(tenant.state)  # smaller floors hold
+    if tenant.has_levels or has_become_known or tenant.state.pending or tenant.state.series is not None:
         tenant.forget_room()
     return effects
 

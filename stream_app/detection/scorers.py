@@ -20,9 +20,10 @@ LEVEL_WEIGHT = 0.1
 DEGREES_OF_FREEDOM = VARIANCE_WEIGHT
 #: Least standard deviation in natural log units: a perfectly steady tenant may still vary by a quarter.
 MIN_LOG_SD = 0.25
-#: Variance of counts in units of their mean that is known beforehand, with the weight of ``VARIANCE_WEIGHT`` windows:
-#: requests come in sessions. Least: independent ones have 1, and a negative binomial needs more.
-PRIOR_DISPERSION, MIN_DISPERSION = 5.0, 1.1
+#: Variance of counts in units of their mean that is known beforehand: requests come in sessions, and an hour in which
+#: large ones did not happen to come proves little, so that it weighs as many windows. Least: independent requests have
+#: 1, and a negative binomial needs more.
+PRIOR_DISPERSION, DISPERSION_WEIGHT, MIN_DISPERSION = 5.0, 60.0, 1.1
 
 
 class Prior(Struct, frozen=True):
@@ -129,8 +130,8 @@ class Baseline(Struct, array_like=True, gc=False):
 
     def expect_recent(self) -> CountExpectation:
         """Predict the next count from the recent level and how much the tenant leaves it."""
-        known = VARIANCE_WEIGHT * PRIOR_DISPERSION
-        dispersion = (known + self.squares) / (VARIANCE_WEIGHT + self.weight)
+        known = DISPERSION_WEIGHT * PRIOR_DISPERSION
+        dispersion = (known + self.squares) / (DISPERSION_WEIGHT + self.weight)
         return CountExpectation(max(float(self.mean), 1.0), max(dispersion, MIN_DISPERSION), self.weight)
 
     def expect(self, prior: Prior) -> Expectation:

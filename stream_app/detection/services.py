@@ -17,6 +17,9 @@ _BUSIER = 1.5
 _SPANS = (2, LONG_MINUTES)
 #: Answers to others below which nothing is known of them.
 _MIN_ANSWERS = 100
+#: After the provider has failed such a share of everybody, what was lost comes again within the half hour. Of fewer
+#: answers a share says nothing.
+_OUTAGE_SHARE, _MIN_OUTAGE_ANSWERS = 0.2, 30
 #: As many times the others' share of failures is put down to the provider: an outage is never quite even.
 _UNEVEN = 5.0
 _FAILURES, _LATENCY = CODES.index("provider_errors_percent_600s"), CODES.index("latency_percent_600s")
@@ -66,13 +69,21 @@ class Services(Struct, array_like=True, gc=False):
     def is_everybody_busy(self, minute: int) -> bool:
         """Whether tenants in general are busier than in the half hour before, or nothing is known of that half hour.
 
-        After a gap in collection, or while everybody starts anew, a small tenant's excess is nobody's doing.
+        After a gap in collection, an outage or a common start a small tenant's excess is nobody's doing.
         """
+        if any(self._is_outage(minute - back) for back in range(0, _MINUTES_BEFORE, LONG_MINUTES)):
+            return True
         last = minute - LONG_MINUTES
         usual = self._panes(last, _MINUTES_BEFORE) / _MINUTES_BEFORE
         if not usual or min(self.minutes) > last - _MINUTES_BEFORE + LONG_MINUTES:
             return True
         return any(self._panes(minute, span) > span * (_BUSIER * usual + PANES) for span in _SPANS)
+
+    def _is_outage(self, last: int) -> bool:
+        """Whether the provider failed much of what it answered in the ten minutes up to one."""
+        parts = [self.minutes[m] for m in range(last - LONG_MINUTES + 1, last + 1) if m in self.minutes]
+        failed, served = sum(part.failed for part in parts), sum(part.served for part in parts)
+        return failed >= _OUTAGE_SHARE * (failed + served) and failed + served >= _MIN_OUTAGE_ANSWERS
 
     def _panes(self, last: int, count: int) -> int:
         return sum(self.minutes[m].panes for m in range(last - count + 1, last + 1) if m in self.minutes)

@@ -94,7 +94,7 @@ def test_neither_a_newcomer_nor_a_crowd_surges() -> None:
     assert not run(in_order(*crowd), SURGES)
 
 
-def runaway(per_minute: float = 40) -> list[EventFields]:
+def runaway(per_minute: float = 80) -> list[EventFields]:
     begin_s, end_s = 3 * HOUR_S, 3 * HOUR_S + 900
     surge = steady(begin_s, end_s, per_minute, "acme", "runaway", account_id="user-4")
     return in_order(noise(end_s), surge, clock(end_s + 120))

@@ -121,3 +121,15 @@ def test_a_restart_anywhere_changes_no_decision_about_an_account(seed: int) -> N
     found = decisions(first.handle(events[:cut]))
     first.take_changes()
     assert whole == told(found + decisions(new_detector(SURGES, encoded).handle(events[cut:])))
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_what_was_lost_in_an_outage_and_comes_again_is_no_surge(status: int) -> None:
+    """The tenant is the same, and its surge; only what the provider answered everybody before differs."""
+    begin_s, end_s = 2 * HOUR_S, 2 * HOUR_S + 300
+    usual = [steady(n / 3, begin_s, 20, name) for n, name in enumerate(("acme", "other", "third"))]
+    for events in usual:
+        for item in events[-200:]:
+            item["status_code"] = status
+    found = run(in_order(*usual, steady(begin_s, end_s, 100, name="again")), SURGES)
+    assert bool(found) is (status == 200)

@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka dashboards k8s lock clean
+.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka dashboards k8s lock dist sbom clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,16 @@ lock: ## Resolve the dependencies anew into requirements.lock, and those of the 
 	@.venv-lock/bin/uv pip compile --group build --constraint requirements.lock $(LOCKED) -o deploy/image-build.lock
 	@rm -rf .venv-lock
 
+dist: setup ## Build the wheel and the source distribution into dist/
+	@$(RUN) hatchling build --clean
+
+sbom: setup ## List what an installation brings along, with versions and hashes, as CycloneDX in dist/
+	@$(PYTHON) -m venv .venv-sbom
+	@.venv-sbom/bin/pip install --quiet cyclonedx-bom
+	@mkdir -p dist
+	@.venv-sbom/bin/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible -o dist/stillwatch.cdx.json deploy/image.lock
+	@rm -rf .venv-sbom
+
 clean: ## Remove what make and the tools have made
-	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	@rm -rf .venv .venv-lock .venv-sbom .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -187,10 +187,17 @@ def test_alert_rules_are_those_of_prometheus() -> None:
     assert rule["spec"]["groups"] == groups
 
 
+def scraped_jobs() -> set[str]:
+    """Jobs as Prometheus without Kubernetes has them: rules go by their names."""
+    settings = yaml.safe_load((generate.RULES.parent / "prometheus.yml").read_text())
+    return {job["job_name"] for job in settings["scrape_configs"]}
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_every_pod_is_scraped(name: str) -> None:
     (monitor,) = of_kind("prod", "PodMonitor")
     template = pod_specs("prod")[name]
     assert selects(monitor["spec"]["selector"], template["metadata"]["labels"])
+    assert template["metadata"]["labels"][monitor["spec"]["jobLabel"]] in scraped_jobs()
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     assert endpoint["port"] in {port["name"] for port in template["spec"]["containers"][0]["ports"]}

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 
 from stream_app.detection.campaigns.confirmation import CampaignKind
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.links import population
+from stream_app.detection.campaigns.profiles import Profiles
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
+from stream_app.detection.campaigns.verdicts import update_members
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
 
@@ -129,6 +134,43 @@ def test_a_replacement_is_attached_at_its_first_request(
     (verdict,) = stage.take(heir)
     assert verdict.campaign_id == confirmed(stage)[0].campaign_id
     assert verdict.role in {Role.ACT, Role.BLOCK}
+
+
+def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
+    crowd = Crowd(9)
+    crowd.ordinary(300)
+    names = crowd.campaign(60, mix=0.5, share=0.8)
+    profiles = Profiles()
+    for signal in crowd.signals(2.0):
+        profiles.add(signal)
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.array([float(name in names) for name in profiles.tenant_ids]))
+    grow(people, pool)
+    campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, pooled=["payer"], doubts=1)
+
+    def roles() -> dict[str, Role]:
+        update_members(campaign, people, profiles, BEGIN_MS)
+        return {member.tenant_id: member.role for member in campaign.members.values()}
+
+    assert set(roles().values()) == {Role.MEMBER}
+    campaign.doubts = 0
+    reached = roles()
+    assert Role.BLOCK in reached.values()
+    campaign.doubts = 1
+    assert roles() == reached
+
+
+def test_nobody_is_attached_to_a_campaign_in_doubt(found: tuple[CampaignStage, list[Verdict], set[str]]) -> None:
+    stage, _, _ = found
+    (campaign,) = confirmed(stage)
+    links = {"ja4": ["c-client"], "ip_prefixes": ["c-pool-1", "c-pool-2"], "payment_fp": "c-card-2"}
+    items = [PromptSketch("00000000000000aa", ["c-wrapper-1"])]
+    now_ms = BEGIN_MS + 2 * DAY_MS
+    signal = Signal("newcomer", 0, 0, now_ms, 1, Profile(created_ms=now_ms, prompts=items, **links))
+    campaign.doubts = 1
+    assert stage.take(signal) == []
+    campaign.doubts = 0
+    assert len(stage.take(signal)) == 1
 
 
 def test_a_card_in_ten_tenants_is_shown_to_a_person_at_the_next_tick() -> None:

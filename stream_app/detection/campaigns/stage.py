@@ -77,11 +77,11 @@ class CampaignStage:
         return [campaign for campaign in self.memory.campaigns if campaign.is_listed]
 
     def take(self, signal: Signal) -> list[Verdict]:
-        """Keep a signal for the next tick; at once a verdict when its tenant fits a confirmed campaign by itself."""
+        """Keep a signal for the next tick; at once a verdict when its tenant fits an undoubted campaign by itself."""
         self.waiting.append(signal)
         if signal.tenant_id in self.told:
             return []
-        known = [c for c in self.memory.campaigns if c.signature and may_act(c)]
+        known = [c for c in self.memory.campaigns if c.signature and may_act(c) and not c.doubts]
         found = [verdict for campaign in known if (verdict := _on_arrival(campaign, signal))]
         best = max(found, key=lambda verdict: verdict.posterior, default=None)
         if best is None:

@@ -36,8 +36,9 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
         tenant_id = profiles.tenant_ids[population.rows[place]]
         before = campaign.members.get(tenant_id)
         role = ROLES[found[place]] or Role.MEMBER
-        if campaign.doubts and _RANK[role] > _RANK[before.role if before else Role.MEMBER]:
-            role = before.role if before else Role.MEMBER
+        reached = before.role if before else Role.MEMBER
+        if campaign.doubts and _RANK[role] > _RANK[reached]:
+            role = reached
         own = {group: round(float(part), 2) for group, part in zip(GROUPS, nats[:, place], strict=True) if part}
         members[tenant_id] = Member(
             tenant_id=tenant_id,

@@ -21,10 +21,18 @@ class RecordType(StrEnum):
     ALLOW = "allow"
     RELEASE = "release"
     WATCH = "watch"
+    CONFIRM = "confirm"
+    DISMISS = "dismiss"
+    ENFORCEMENT = "enforcement"
+    FORGET = "forget"
+    INDICATORS = "indicators"
 
 
 class OperatorRecord(Struct, frozen=True):
-    """One record of the operator topic; ``subject`` is a control topic key such as ``tenant:acme``."""
+    """One record of the operator topic; ``subject`` is a control topic key such as ``tenant:acme``, or a campaign's.
+
+    A record that takes back another names it in ``body.undoes``, for people; what it does follows from its type alone.
+    """
 
     id: Id
     type: Text
@@ -72,6 +80,29 @@ class Watch(Struct, frozen=True):
     expires_ms: int
 
 
+class Feedback(Struct, frozen=True):
+    """What a person makes of a campaign; ``expires_ms`` of event time is when a dismissal ends, if it does."""
+
+    record: OperatorRecord
+    campaign_id: str
+    is_confirmed: bool
+    expires_ms: int | None = None
+
+
+class Enforcement(Struct, frozen=True):
+    """Whether limiters obey decisions at all; the newest record holds. Judging goes on as ever."""
+
+    record: OperatorRecord
+    is_enforced: bool
+
+
+class Forget(Struct, frozen=True):
+    """Erase everything remembered of one tenant."""
+
+    record: OperatorRecord
+    tenant_id: str
+
+
 class Ignored(Struct, frozen=True):
     """A valid record that is not acted upon: of an unknown kind, or a verdict repeated after a crash."""
 
@@ -81,7 +112,7 @@ class Ignored(Struct, frozen=True):
 #: What people may ask for.
 OperatorWord = SetPolicy | Override | Release | Watch
 #: What a log that every worker reads may ask for.
-Instruction = SetPolicy | Override | Release | Watch | Ignored | Verdict
+Instruction = OperatorWord | Feedback | Enforcement | Forget | Ignored | Verdict
 
 
 class JournalEntry(Struct, frozen=True):
@@ -129,6 +160,12 @@ def _instruction(record: OperatorRecord) -> Instruction:
             return Release(record, _tenant_of(record))
         case RecordType.WATCH if str(record.subject).startswith(("tenant:", "account:")):
             return Watch(record, _tenant_of(record), _expires_ms(record))
+        case RecordType.CONFIRM | RecordType.DISMISS:
+            return _feedback(record)
+        case RecordType.ENFORCEMENT:
+            return _enforcement(record, body)
+        case RecordType.FORGET:
+            return _forget(record)
         case _:
             return Ignored(record)
 
@@ -141,6 +178,28 @@ def _override(record: OperatorRecord, body: dict[str, Any]) -> Override:
     action = Action.ALLOW if record.type == RecordType.ALLOW else msgspec.convert(body.get("action"), Action)
     limit = msgspec.convert(body["limit"], Limit) if "limit" in body else UNSET
     return Override(record, _tenant_of(record), action, expires_ms, limit, purpose)
+
+
+def _feedback(record: OperatorRecord) -> Feedback:
+    scope, parts = split_key(record.subject or "")
+    if scope != "campaign" or len(parts) != 1 or not parts[0]:
+        raise ValueError(f"subject {record.subject!r} must be campaign:ID")
+    is_confirmed = record.type == RecordType.CONFIRM
+    if is_confirmed and record.expires_at:
+        raise ValueError("a confirmation has no expires_at: dismiss ends it")
+    return Feedback(record, parts[0], is_confirmed, _expires_ms(record) if record.expires_at else None)
+
+
+def _enforcement(record: OperatorRecord, body: dict[str, Any]) -> Enforcement:
+    if not isinstance(is_enforced := body.get("enforced"), bool):
+        raise ValueError("body.enforced must be true or false")
+    return Enforcement(record, is_enforced)
+
+
+def _forget(record: OperatorRecord) -> Forget:
+    if not str(record.subject).startswith("tenant:"):
+        raise ValueError(f"subject {record.subject or ''!r} must be tenant:ID")
+    return Forget(record, _tenant_of(record))
 
 
 def _expires_ms(record: OperatorRecord) -> int:

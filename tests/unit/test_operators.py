@@ -1,5 +1,7 @@
 """What people tell the detector: what is understood, what it changes, and that it is never said twice."""
 
+from datetime import datetime
+
 import orjson
 import pytest
 from hypothesis import example, given, settings
@@ -8,7 +10,17 @@ from hypothesis import strategies as st
 from stream_app.detection.decisions import Action
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.effects import DeadLetter, EmitDecision, ForgetDecision
-from stream_app.detection.operators import Ignored, Override, Release, SetPolicy, Watch, parse_operator
+from stream_app.detection.operators import (
+    Enforcement,
+    Feedback,
+    Forget,
+    Ignored,
+    Override,
+    Release,
+    SetPolicy,
+    Watch,
+    parse_operator,
+)
 from stream_app.detection.partitions import partition_of
 from tests.unit.streams import (
     POLICY_TEXT,
@@ -41,6 +53,11 @@ CLOCK = steady(0, 2400, 12, "other")
         (operator_record("policy", 0, body={"yaml": POLICY_TEXT}), SetPolicy),
         (operator_record("watch", 0, subject="tenant:acme", expires_s=1), Watch),
         (operator_record("watch", 0, subject="country:XX"), Ignored),
+        (operator_record("confirm", 0, subject="campaign:c-1"), Feedback),
+        (operator_record("dismiss", 0, subject="campaign:c-1", expires_s=1), Feedback),
+        (operator_record("enforcement", 0, body={"enforced": False}), Enforcement),
+        (operator_record("forget", 0, subject="tenant:a%2Fb"), Forget),
+        (operator_record("indicators", 0, body={"bundle": {}}), Ignored),
         (operator_record("of-a-later-version", 0, unheard_of={"a": 1}), Ignored),
     ],
 )
@@ -77,6 +94,12 @@ def test_records_are_understood(value: bytes, kind: type) -> None:
             operator_record("override", 0, subject="tenant:a", expires_s=1, body={"action": "block", "limit": 3}),
             "Expected `object`",
         ),
+        (operator_record("confirm", 0, subject="tenant:acme"), "must be campaign:ID"),
+        (operator_record("confirm", 0, subject="campaign:c-1", expires_s=1), "a confirmation has no expires_at"),
+        (operator_record("enforcement", 0, body={"enforced": "off"}), "body.enforced must be true or false"),
+        (operator_record("enforcement", 0), "body.enforced must be true or false"),
+        (operator_record("forget", 0, subject="account:acme/user"), "must be tenant:ID"),
+        (operator_record("forget", 0, subject="tenant:%00partition"), "an empty part or a NUL"),
         (operator_record("policy", 0), "body.yaml must hold the policy's text"),
         (operator_record("policy", 0, body={"yaml": "version: 1"}), "operator record op-policy-0:1: version: "),
         (operator_record("policy", 0, body={"yaml": "[" * 5_000}), "not YAML"),
@@ -194,6 +217,16 @@ def test_a_release_ends_a_throttle_and_a_larger_excess_is_judged_anew() -> None:
     after = decisions(detector.handle(records(steady(1860, 1900, 2_700, name="again"), 10_000)))
     assert after[0].action is Action.THROTTLE
     assert after[0].revision > released[0].revision
+
+
+def test_feedback_says_which_campaign_and_until_when() -> None:
+    dismissed = parse_operator(operator_record("dismiss", 0, subject="campaign:c-1", expires_s=60))
+    assert isinstance(dismissed, Feedback)
+    assert (dismissed.campaign_id, dismissed.is_confirmed) == ("c-1", False)
+    assert dismissed.expires_ms == round(datetime.fromisoformat(time_of(60)).timestamp() * 1000)
+    confirmed = parse_operator(operator_record("confirm", 0, subject="campaign:c-1", body={"undoes": "op-1"}))
+    assert isinstance(confirmed, Feedback)
+    assert (confirmed.is_confirmed, confirmed.expires_ms) == (True, None)
 
 
 def test_a_word_on_an_account_leaves_the_tenants_own_judgement_alone() -> None:

@@ -1,0 +1,89 @@
+"""The operator topic as those write it who tell Stillwatch something: the command line, the console."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from msgspec import UNSET
+
+from stream_app.adapters.admission import BrokerError, check_admission
+from stream_app.adapters.clients import client_config
+from stream_app.detection.decode import Rejected
+from stream_app.detection.operators import Ignored, Instruction, OperatorRecord, RecordType, parse_operator
+from stream_app.settings import Settings
+from stream_app.topology import TopicName
+
+#: A live broker acknowledges within milliseconds; a person waits no longer to hear that none does.
+ACKNOWLEDGED_S = 10.0
+
+
+class PublishError(Exception):
+    """A record has not been written, as far as we know; the message says why in one line."""
+
+
+class InvalidRecordError(PublishError):
+    """No worker would follow the record, which is why it was not written."""
+
+
+def new_record(
+    kind: RecordType,
+    *,
+    by: str,
+    reason: str,
+    subject: str | None = None,
+    expires_at: datetime | None = None,
+    body: dict[str, Any] | None = None,
+) -> OperatorRecord:
+    """A record that was ordered now, with an id of its own; ``subject`` is a control topic key or ``campaign:ID``."""
+    return OperatorRecord(
+        id=str(uuid4()),
+        type=kind.value,
+        reason=reason,
+        by=by,
+        at=datetime.now(UTC),
+        subject=UNSET if subject is None else subject,
+        expires_at=UNSET if expires_at is None else expires_at,
+        body=UNSET if body is None else body,
+    )
+
+
+def check_record(record: OperatorRecord) -> Instruction:
+    """What workers will make of a record; raises ``InvalidRecordError`` when they would refuse or leave it alone."""
+    instruction = parse_operator(msgspec.json.encode(record))
+    if isinstance(instruction, Rejected):
+        raise InvalidRecordError("; ".join(instruction.detail.splitlines()))
+    if isinstance(instruction, Ignored) and record.type != RecordType.INDICATORS:
+        raise InvalidRecordError(f"nobody would act upon a {record.type} of {record.subject or 'nobody'!r}")
+    return instruction
+
+
+def publish(settings: Settings, record: OperatorRecord) -> int:
+    """Write a record that can be followed, and wait until it is kept; its offset.
+
+    Blocks up to fifteen seconds. Raises ``InvalidRecordError`` before anything is sent, ``PublishError`` when the
+    broker does not take it.
+    """
+    check_record(record)
+    outcomes: list[tuple[KafkaError | None, Message]] = []
+    try:
+        check_admission(settings)
+        producer = Producer(client_config(settings) | {"acks": "all", "message.timeout.ms": int(ACKNOWLEDGED_S * 1000)})
+        producer.produce(
+            settings.topic(TopicName.OPERATOR),
+            msgspec.json.encode(record),
+            key=record.subject or record.type,
+            on_delivery=lambda error, message: outcomes.append((error, message)),
+        )
+        producer.flush(ACKNOWLEDGED_S + 1)
+    except BrokerError as error:
+        raise PublishError(str(error)) from error
+    except KafkaException as error:
+        raise PublishError(f"{settings.broker}: {error.args[0].str()}") from error
+    if not outcomes:
+        raise PublishError(f"{settings.broker} has not answered within {ACKNOWLEDGED_S:.0f} s")
+    failure, message = outcomes[0]
+    if failure is not None:
+        raise PublishError(f"{settings.broker}: {failure.str()}")
+    return message.offset() or 0

@@ -1,7 +1,7 @@
 """Every decision ever made, from the decision log topic or a replay's ``decisions.jsonl``, and operators' words."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -40,11 +40,14 @@ class Unreadable(NamedTuple):
 
 
 class LogRecord(NamedTuple):
-    """A record and where it lies."""
+    """A record and where it lies; ``timestamp_ms`` is Kafka's."""
 
     key: bytes | None
     value: bytes | None
     place: str
+    offset: int
+    timestamp_ms: int
+    headers: Sequence[tuple[str, bytes]]
 
 
 def read_topic(settings: Settings) -> Iterator[Decision | Unreadable]:
@@ -125,7 +128,8 @@ def _read(consumer: KafkaConsumer, topic: str) -> Iterator[LogRecord]:
             for record in records:
                 if record.offset < ends[part]:
                     place = f"{topic}, partition {part.partition}, offset {record.offset}"
-                    yield LogRecord(record.key, record.value, place)
+                    at = (record.offset, record.timestamp, record.headers)
+                    yield LogRecord(record.key, record.value, place, *at)
 
 
 def _position(consumer: KafkaConsumer, partition: TopicPartition) -> int:

@@ -1,7 +1,8 @@
-"""The operator topic as those write it who tell Stillwatch something: the command line, the console."""
+"""The operator topic for those who tell Stillwatch something: the command line, the console."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec import UNSET
 
 from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.clients import client_config
+from stream_app.adapters.decision_log import read_records
 from stream_app.detection.decode import Rejected
 from stream_app.detection.operators import Ignored, Instruction, OperatorRecord, RecordType, parse_operator
 from stream_app.settings import Settings
@@ -84,6 +86,22 @@ def publish(settings: Settings, record: OperatorRecord) -> int:
     if not outcomes:
         raise PublishError(f"{settings.broker} has not answered within {ACKNOWLEDGED_S:.0f} s")
     failure, message = outcomes[0]
+    if failure is not None and failure.code() == KafkaError._MSG_TIMED_OUT:
+        topic = settings.topic(TopicName.OPERATOR)
+        raise PublishError(f"{settings.broker} took nothing for {topic} within {ACKNOWLEDGED_S:.0f} s; does it exist?")
     if failure is not None:
         raise PublishError(f"{settings.broker}: {failure.str()}")
     return message.offset() or 0
+
+
+class WrittenRecord(NamedTuple):
+    """What the operator topic holds at an offset, understood or refused."""
+
+    offset: int
+    instruction: Instruction | Rejected
+
+
+def read_operator_records(settings: Settings) -> Iterator[WrittenRecord]:
+    """The operator topic from its beginning to its end; raises ``DecisionLogError`` when it cannot be read."""
+    for record in read_records(settings, TopicName.OPERATOR):
+        yield WrittenRecord(record.offset, parse_operator(record.value))

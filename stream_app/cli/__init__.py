@@ -11,16 +11,22 @@ from stream_app import __version__
 
 #: Command to the module that holds it under the same name.
 COMMANDS = {
+    "allow": "stream_app.cli.overrides",
     "campaigns": "stream_app.cli.campaigns",
     "decisions": "stream_app.cli.decisions",
     "demo": "stream_app.cli.demo",
     "doctor": "stream_app.cli.doctor",
+    "enforcement": "stream_app.cli.enforcement",
     "evaluate": "stream_app.cli.evaluate",
     "generate": "stream_app.cli.generate",
     "limiter": "stream_app.cli.limiter",
+    "override": "stream_app.cli.overrides",
+    "policy": "stream_app.cli.policy",
+    "release": "stream_app.cli.overrides",
     "replay": "stream_app.cli.replay",
     "sketch": "stream_app.cli.sketch",
     "topics": "stream_app.cli.topics",
+    "watch": "stream_app.cli.overrides",
     "worker": "stream_app.cli.worker",
 }
 

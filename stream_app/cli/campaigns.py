@@ -1,8 +1,10 @@
 """``stillwatch campaigns``: what was found to be one operation, who belongs to it, and why."""
 
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 import orjson
@@ -12,6 +14,8 @@ from stream_app.adapters.campaign_topic import read_campaigns
 from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.cli.campaign_plots import draw_campaign
 from stream_app.cli.explanations import SUFFIXES, refuse
+from stream_app.cli.operator_records import Order, ends_after, orders, write
+from stream_app.detection.operators import RecordType
 from stream_app.reports.dossiers import dossier, headline, story
 from stream_app.settings import SettingsError, load_settings
 
@@ -22,7 +26,7 @@ SHOWN_MEMBERS = 20
 
 @click.group()
 def campaigns() -> None:
-    """Read what was found to be one operation: by the workers, or by a replay."""
+    """Read what was found to be one operation, by the workers or by a replay, and judge it."""
     # kafka-python logs every attempt of what is told once, at the end.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
@@ -79,6 +83,32 @@ def write_dossier(*, campaign_id: str, folder: Path | None, as_json: bool, plot:
     campaign = _find(folder, campaign_id)
     click.echo(orjson.dumps(dossier(campaign)) if as_json else story(campaign, len(campaign["members"])))
     _draw(campaign, folder, plot)
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID")
+@orders
+def confirm(campaign_id: str, *, order: Order) -> None:
+    """Say that a person has looked, and that the campaign is one operation."""
+    _judge(campaign_id, RecordType.CONFIRM, "dismiss", order)
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID")
+@click.option("--for", "expires_at", metavar="TIME", callback=ends_after, help="How long, such as 7d; else for ever.")
+@orders
+def dismiss(campaign_id: str, *, expires_at: datetime | None, order: Order) -> None:
+    """Say that a person has looked, and that there is nothing to it."""
+    _judge(campaign_id, RecordType.DISMISS, "confirm", order, expires_at)
+
+
+def _judge(campaign_id: str, kind: RecordType, opposite: str, order: Order, expires_at: datetime | None = None) -> None:
+    current: str = _find(None, campaign_id)["campaign_id"]
+
+    def undo(record_id: str) -> str:
+        return f"stillwatch campaigns {opposite} {current} --undoes {record_id} --reason …"
+
+    write(order, kind, undo, subject=f"campaign:{quote(current, safe='')}", expires_at=expires_at)
 
 
 def _check(plot: Path | None) -> None:

@@ -181,7 +181,7 @@ def split_key(key: str) -> tuple[str, tuple[str, ...]]:
     """Scope and decoded subject parts of a control topic key; raises ``ValueError`` when there is no scope."""
     scope, colon, subject = key.partition(":")
     if not colon or not scope or not subject:
-        raise ValueError(f"not a control topic key: {key!r}")
+        raise ValueError(f"not a control topic key such as tenant:acme: {key!r}")
     return scope, tuple(unquote(part) for part in subject.split("/"))
 
 

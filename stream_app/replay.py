@@ -14,7 +14,7 @@ from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, decode_record
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, EmitDecision, EmitSignal, Tally
-from stream_app.detection.operators import Instruction, JournalEntry, SetPolicy, parse_operator
+from stream_app.detection.operators import Feedback, Instruction, JournalEntry, SetPolicy, parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
@@ -82,6 +82,7 @@ class Replay:
         self._stage = CampaignStage()
         self._stage.adopt(policy)
         self._ticked_ms = 0
+        self._told_stage = -1
         self.summary = Summary()
         self._offsets = [0] * partitions
         self._operator = [(offset, parse_operator(line), line) for offset, line in enumerate(operator_lines)]
@@ -165,8 +166,7 @@ class Replay:
         journal = self._journals[partition]
         while journal and journal[0].applied_after_offset < position:
             place = journal.popleft()
-            if isinstance(instruction := self._operator[place.offset][1], SetPolicy):
-                self._stage.adopt(instruction.policy)
+            yield from self._tell_stage(place.offset, self._operator[place.offset][1])
             yield from self.detectors[partition].instruct(OPERATOR_LOG, *self._operator[place.offset], OPERATOR_LOG)
 
     def _partition_of(self, value: bytes) -> int:
@@ -186,10 +186,19 @@ class Replay:
     def _instruct(self) -> Iterator[Effect]:
         while self._pending and _at_ms(self._pending[0][1]) <= self._newest_ms:
             offset, instruction, original = self._pending.pop(0)
-            if isinstance(instruction, SetPolicy):
-                self._stage.adopt(instruction.policy)
+            yield from self._tell_stage(offset, instruction)
             for detector in self.detectors:
                 yield from detector.instruct(OPERATOR_LOG, offset, instruction, original, OPERATOR_LOG)
+
+    def _tell_stage(self, offset: int, instruction: Instruction | Rejected) -> Iterator[Effect]:
+        """What concerns campaigns takes effect once, where the first partition met it."""
+        if offset <= self._told_stage:
+            return
+        self._told_stage = offset
+        if isinstance(instruction, SetPolicy):
+            self._stage.adopt(instruction.policy)
+        elif isinstance(instruction, Feedback):
+            yield from self._obeyed(self._stage.hear(instruction, self._newest_ms) or ())
 
     def _noting(self, effects: Iterable[Effect]) -> Iterator[Effect]:
         for effect in effects:

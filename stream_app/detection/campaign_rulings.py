@@ -13,6 +13,7 @@ from stream_app.detection.lists import listing, muted_until_ms
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
+from stream_app.detection.rulings import judge
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import PANE_MS
 
@@ -31,13 +32,16 @@ def obey(tenant: Tenant, policy: Policy, verdict: Verdict, topic: str, partition
     """Put a tenant on the rung that its role allows, or let it go; the decision that this takes, if any.
 
     An operator's word and the allow-list stand above it. The campaign was confirmed as one, so the wait between rungs
-    does not apply. Whoever stands higher by its own doing stays there; an ended or milder verdict is the ladder's.
+    does not apply. Whoever stands higher by its own doing stays there; an ended or milder verdict is the ladder's. One
+    that a person has ended lets go at once, unless the tenant's own scores had a part in it.
     """
     subject, state, standing = Subject(tenant.tenant_id), tenant.state, tenant.state.standing
     cause = Cause(topic, partition, max(state.last_offset, 0), verdict.at_ms, verdict.at_ms // PANE_MS)
     if verdict.role is None:
         if standing and standing.is_up:
-            _shorten(standing, policy, cause.now_ms + policy.cool_down_s * 1000)
+            _shorten(standing, policy, cause.now_ms + (0 if verdict.is_dismissed else policy.cool_down_s * 1000))
+            if verdict.is_dismissed and not standing.seen:
+                return judge(subject, state, policy, [], cause)
         return None
     step = _step(policy, verdict)
     if step is None or cause.now_ms < muted_until_ms(state, policy, subject):

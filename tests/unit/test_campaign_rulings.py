@@ -93,6 +93,13 @@ def test_a_verdict_holds_without_scores_and_ends_when_it_is_withdrawn() -> None:
     assert HOLD_MS > 2_100_000
 
 
+def test_a_verdict_that_a_person_has_ended_lets_go_at_once() -> None:
+    detector = after_a_minute()
+    obeyed(detector, verdict(Role.BLOCK))
+    (released,) = obeyed(detector, verdict(None, at_ms=BEGIN_MS + 60_000, is_dismissed=True))
+    assert (released.tenant_id, released.action) == ("acme", Action.ALLOW)
+
+
 def test_a_role_that_has_become_milder_lets_go_before_its_hold_is_over() -> None:
     detector = after_a_minute()
     obeyed(detector, verdict(Role.BLOCK))

@@ -5,6 +5,7 @@ import numpy as np
 from stream_app.detection.campaigns.confirmation import MIN_MEMBERS, CampaignKind, control_nats, examine, kind_of
 from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
+from stream_app.detection.campaigns.opinions import Ranking, holds
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
@@ -23,8 +24,16 @@ _TOP_VALUES = 20
 _BROAD = 0.25
 
 
-def assess(campaign: Campaign, population: Population, profiles: Profiles, background: Flags, now_ms: int) -> None:
-    """Add what is proved now to what was proved before, and draw the conclusion."""
+def assess(
+    campaign: Campaign,
+    population: Population,
+    profiles: Profiles,
+    background: Flags,
+    now_ms: int,
+    *,
+    ranking: Ranking,
+) -> None:
+    """Add what is proved now to what was proved before, and draw the conclusion, unless a person has."""
     pool = campaign.pool
     members = int(np.count_nonzero(pool.share > 0.5))
     if not members:
@@ -37,8 +46,9 @@ def assess(campaign: Campaign, population: Population, profiles: Profiles, backg
             campaign.proofs[group] = proof
     campaign.pooled = sorted({*campaign.pooled, *found.pooled})
     pool.has_links = bool(campaign.pooled) or pool.has_links
-    if campaign.status is not Status.RETRACTED:
-        _conclude(campaign, members, now_ms)
+    campaign.priority = ranking.priority(campaign)
+    if not (holds(campaign, now_ms) or campaign.is_vouched or campaign.status is Status.RETRACTED):
+        _conclude(campaign, members, now_ms, is_for_a_person=ranking.is_for_a_person(campaign))
     if campaign.status is Status.CONFIRMED:
         campaign.signature = signature(population, pool)
     campaign.top_values = _top_values(population, profiles, campaign)
@@ -58,15 +68,15 @@ def _controls(
     return campaign.controls
 
 
-def _conclude(campaign: Campaign, members: int, now_ms: int) -> None:
+def _conclude(campaign: Campaign, members: int, now_ms: int, *, is_for_a_person: bool) -> None:
     kind = kind_of(campaign.findings, set(campaign.proofs), set(campaign.pooled), members)
     if campaign.status is Status.CONFIRMED:
         campaign.doubts = campaign.doubts + 1 if kind is CampaignKind.COHORT and campaign.findings.explanations else 0
         if kind is CampaignKind.DISTILLATION:
             campaign.kind = kind
         return
-    campaign.kind = kind
-    if kind is not CampaignKind.COHORT:
+    campaign.kind = CampaignKind.COHORT if is_for_a_person else kind
+    if campaign.kind is not CampaignKind.COHORT:
         campaign.status = Status.CONFIRMED
         campaign.confirmed_ms = now_ms
         campaign.first_alert_ms = campaign.first_alert_ms or now_ms
@@ -81,11 +91,11 @@ def retract_or_keep(campaign: Campaign) -> None:
 
 
 def list_candidates(campaigns: list[Campaign], population: Population, listed_ms: list[int], now_ms: int) -> None:
-    """Tell a person of candidates: few a day, those with a card in ten tenants first, then the strongest."""
+    """Tell a person of candidates: few a day; a card in ten tenants first, then what is likely abuse, the strongest."""
     listed_ms[:] = [at_ms for at_ms in listed_ms if at_ms > now_ms - _DAY_MS]
     left = max(MAX_LISTED, MAX_LISTED * len(population) // 100_000) - len(listed_ms)
     waiting = [c for c in campaigns if not c.is_listed and _is_worth_a_look(c, population)]
-    waiting.sort(key=lambda c: (-_cards(c, population), -c.nats, c.campaign_id))
+    waiting.sort(key=lambda c: (-_cards(c, population), -c.priority, -c.nats, c.campaign_id))
     for campaign in waiting[: max(left, 0)]:
         campaign.is_listed = True
         campaign.first_alert_ms = now_ms

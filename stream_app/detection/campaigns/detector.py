@@ -19,7 +19,7 @@ from stream_app.detection.campaigns.states import (
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitDecision, EmitVerdict, Tally
-from stream_app.detection.operators import Instruction, SetPolicy
+from stream_app.detection.operators import Feedback, Instruction, SetPolicy
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
 from stream_app.detection.signals import Signal
@@ -28,6 +28,10 @@ from stream_app.detection.watermark import ALLOWED_LATENESS_MS
 
 #: A partition without signals for so long (event time) holds no tick back.
 _SILENT_MS = 60_000
+
+#: Verdicts that a person's word ends are numbered from this on, times the word's place: behind those of any signal.
+_SPOKEN = 1 << 24
+_UNKNOWN = (RejectReason.INVALID, "there is no such campaign")
 
 _signal = msgspec.json.Decoder(Signal)
 
@@ -79,18 +83,34 @@ class CampaignDetector:
         return []
 
     def is_concerned_by(self, instruction: Instruction | Rejected) -> bool:
-        """Only policies: they hold the harm budget of campaigns."""
-        return isinstance(instruction, SetPolicy)
+        """Policies, which hold the harm budget of campaigns, and what people say of campaigns."""
+        return isinstance(instruction, SetPolicy | Feedback)
 
     def instruct(
         self, log: str, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str
     ) -> list[Effect]:
-        """Take in an instruction by its offset in a log; the tenant stage dead-letters what cannot be followed."""
-        del original, topic
+        """Take in an instruction by its offset in a log; the tenant stage dead-letters what cannot be understood."""
+        effects: list[Effect] = []
         if isinstance(instruction, SetPolicy):
             self.stage.adopt(instruction.policy)
+        elif isinstance(instruction, Feedback) and offset > self._state.told.get(log, -1):
+            effects = self._hear(instruction, DeadLetter(topic, 0, offset, *_UNKNOWN, None, original))
         self._state.told[log] = max(offset, self._state.told.get(log, -1))
-        return []
+        return effects
+
+    def _hear(self, feedback: Feedback, refusal: DeadLetter) -> list[Effect]:
+        before = entries_of(self.stage.campaigns)
+        times_ms = [clock.newest_ms or 0 for clock in self._state.clocks.values()]
+        ended = self.stage.hear(feedback, max(times_ms, default=self._state.ticked_ms))
+        if ended is None:
+            return [refusal]
+        self._is_memory_changed = True
+        effects: list[Effect] = []
+        for number, verdict in enumerate(ended, _SPOKEN * (refusal.offset + 1)):
+            self._changed.add(verdict.tenant_id)
+            effects.append(EmitVerdict(verdict, self._state.position - 1, number))
+        after = entries_of(self.stage.campaigns)
+        return effects + [EmitCampaign(*changed) for changed in changed_entries(before, after)]
 
     def begin_checkpoint(self) -> None:
         """Fix what the next checkpoint holds."""

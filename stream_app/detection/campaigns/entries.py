@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from stream_app.detection.campaigns.records import Campaign, Member
+from stream_app.detection.campaigns.records import Campaign, Member, Word
 from stream_app.detection.explanations import rfc3339
 
 #: What stands on the campaigns topic: entries by key.
@@ -24,6 +24,8 @@ def plain_header(campaign: Campaign) -> dict[str, Any]:
             {"group": group, "nats": proof.nats, "control_nats": proof.control, "members": proof.provers}
             for group, proof in sorted(campaign.proofs.items(), key=lambda entry: -entry[1].nats)
         ],
+        "priority": campaign.priority,
+        **({} if campaign.word is None else {"feedback": _plain_word(campaign.word)}),
         "pooled": list(campaign.pooled),
         "explanations": list(campaign.findings.explanations),
         "queue": campaign.findings.queue._asdict(),
@@ -31,6 +33,16 @@ def plain_header(campaign: Campaign) -> dict[str, Any]:
             {"kind": kind, "value": value, "members": inside, "tenants": everywhere}
             for kind, value, inside, everywhere in campaign.top_values
         ],
+    }
+
+
+def _plain_word(word: Word) -> dict[str, Any]:
+    return {
+        "is_confirmed": word.is_confirmed,
+        "by": word.by,
+        "at": rfc3339(word.at_ms),
+        "expires_at": None if word.until_ms is None else rfc3339(word.until_ms),
+        "foreseen": word.foreseen,
     }
 
 

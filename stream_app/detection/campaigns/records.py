@@ -16,6 +16,7 @@ class Status(StrEnum):
     CANDIDATE = "candidate"
     CONFIRMED = "confirmed"
     RETRACTED = "retracted"
+    DISMISSED = "dismissed"
 
 
 class Member(Struct):
@@ -28,13 +29,28 @@ class Member(Struct):
     nats: dict[str, float]
 
 
+class Word(Struct):
+    """What a person said of a campaign of so many members (``size``), and how likely a confirmation was ``foreseen``.
+
+    ``until_ms`` is event time, none for good.
+    """
+
+    is_confirmed: bool
+    by: str
+    at_ms: int
+    until_ms: int | None
+    size: float
+    foreseen: float
+
+
 class Campaign(Struct):
     """One campaign for life. Evidence once proved stays (``proofs``, ``pooled``); a verdict ends by retraction.
 
     ``is_listed`` says whether anybody was told; ``first_alert_ms`` when. ``doubts`` counts ticks in a row with an
     ordinary explanation. ``nats`` is what its members have in common, in all; ``controls`` what control
     groups had, of ``control_size`` tenants at ``control_ms``;
-    ``checked_size`` is the pool's size when it was last searched for cliques.
+    ``checked_size`` is the pool's size when it was last searched for cliques. ``priority`` is how likely a person is to
+    confirm it, and ``word`` what one said.
     """
 
     campaign_id: str
@@ -58,6 +74,13 @@ class Campaign(Struct):
     control_size: int = 0
     control_ms: int = 0
     checked_size: float = 0.0
+    priority: float = 0.5
+    word: Word | None = None
+
+    @property
+    def is_vouched(self) -> bool:
+        """Whether a person has confirmed it."""
+        return self.word is not None and self.word.is_confirmed
 
     @property
     def confidence(self) -> float:
@@ -70,7 +93,7 @@ class Campaign(Struct):
 class Verdict(Struct, frozen=True):
     """What the campaign stage holds of one tenant; ``role`` is after the harm budget, and none ends it.
 
-    ``kind`` bounds what may follow; ``at_ms`` is event time.
+    ``kind`` bounds what may follow; ``at_ms`` is event time. ``is_dismissed``: a person ended it.
     """
 
     tenant_id: str
@@ -80,3 +103,4 @@ class Verdict(Struct, frozen=True):
     posterior: float
     nats: dict[str, float]
     at_ms: int
+    is_dismissed: bool = False

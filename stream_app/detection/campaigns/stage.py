@@ -10,6 +10,7 @@ from stream_app.detection.campaigns.cliques import expel_cliques
 from stream_app.detection.campaigns.growth import Pool, compete, grow
 from stream_app.detection.campaigns.identities import follow_members
 from stream_app.detection.campaigns.links import GROUPS, Population, population
+from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
 from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, new_id
 from stream_app.detection.campaigns.profiles import Floats, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
@@ -19,6 +20,7 @@ from stream_app.detection.campaigns.verdicts import changes, may_act, update_mem
 from stream_app.detection.decisions import Decision
 from stream_app.detection.effects import ForgetDecision
 from stream_app.detection.link_rulings import LinkStanding, rule_links, shared_links
+from stream_app.detection.operators import Feedback
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import HarmBudget
 from stream_app.detection.signals import Signal
@@ -50,6 +52,7 @@ class Memory(Struct):
     listed_ms: list[int] = field(default_factory=list)
     looked_ms: int = 0
     links: dict[str, LinkStanding] = field(default_factory=dict)
+    opinions: dict[str, Opinion] = field(default_factory=dict)
 
 
 class CampaignStage:
@@ -112,8 +115,9 @@ class CampaignStage:
         background = np.ones(len(people), np.bool_)
         for campaign in self.memory.campaigns:
             background &= campaign.pool.share < _IN_BACKGROUND
+        ranking = Ranking(self.memory.opinions.values())
         for campaign in self.memory.campaigns:
-            assess(campaign, people, self.profiles, background, now_ms)
+            assess(campaign, people, self.profiles, background, now_ms, ranking=ranking)
             retract_or_keep(campaign)
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms)
         for campaign in self.memory.campaigns:
@@ -128,6 +132,17 @@ class CampaignStage:
     def adopt(self, policy: Policy) -> None:
         """Go by a policy's harm budget and rules of shared values from the next look on."""
         self.budget, self.policy = policy.harm_budgets.campaigns, policy
+
+    def hear(self, feedback: Feedback, now_ms: int) -> list[Verdict] | None:
+        """Take in a person's word on a campaign, under any of its ids: verdicts that end with it; None if unknown.
+
+        What it begins comes with the next look, which is not put off.
+        """
+        for campaign in self.memory.campaigns:
+            if feedback.campaign_id in {campaign.campaign_id, *campaign.aliases}:
+                self.memory.looked_ms = 0
+                return hear(campaign, self.memory.opinions, self.told, feedback, now_ms)
+        return None
 
     def take_link_decisions(self) -> list[Decision | ForgetDecision]:
         """What was decided on shared values since the last call."""

@@ -18,7 +18,8 @@ _RANK: dict[Role | None, int] = {None: 0, Role.MEMBER: 1, Role.ACT: 2, Role.BLOC
 def update_members(campaign: Campaign, population: Population, profiles: Profiles, now_ms: int) -> None:
     """Members and their roles from a pool's shares after competition.
 
-    Only a confirmed distillation has an act set, and only one that links hold: those who merely ask alike are watched.
+    Only a confirmed distillation has an act set, and only one that links hold: those who merely ask alike are watched,
+    unless a person has confirmed them.
     While an ordinary explanation stands against the verdict, it reaches nobody further than before.
     """
     share = campaign.pool.share
@@ -51,9 +52,9 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
 
 
 def may_act(campaign: Campaign) -> bool:
-    """Whether anybody of a campaign may be denied anything."""
-    is_proved = campaign.status is Status.CONFIRMED and campaign.kind is CampaignKind.DISTILLATION
-    return is_proved and bool(campaign.pooled)
+    """Whether anybody of a campaign may be denied anything: links hold it together, or a person has confirmed it."""
+    is_proved = campaign.kind is CampaignKind.DISTILLATION and bool(campaign.pooled)
+    return campaign.status is Status.CONFIRMED and (is_proved or campaign.is_vouched)
 
 
 def changes(campaigns: list[Campaign], told: dict[str, Verdict], allowed: int, now_ms: int) -> list[Verdict]:

@@ -17,6 +17,7 @@ from stream_app.cli.explanations import SUFFIXES, refuse
 from stream_app.cli.operator_records import Order, ends_after, orders, write
 from stream_app.detection.operators import RecordType
 from stream_app.reports.dossiers import dossier, headline, story
+from stream_app.reports.feedback import line, progress
 from stream_app.settings import SettingsError, load_settings
 
 CAMPAIGNS = "campaigns.jsonl"
@@ -100,6 +101,15 @@ def confirm(campaign_id: str, *, order: Order) -> None:
 def dismiss(campaign_id: str, *, expires_at: datetime | None, order: Order) -> None:
     """Say that a person has looked, and that there is nothing to it."""
     _judge(campaign_id, RecordType.DISMISS, "confirm", order, expires_at)
+
+
+@campaigns.command()
+@_from
+@_json
+def feedback(*, folder: Path | None, as_json: bool) -> None:
+    """Tell what people said of campaigns, in order, and how well that was foreseen."""
+    for judged in progress(_readable(folder)):
+        click.echo(orjson.dumps(judged) if as_json else line(judged))
 
 
 def _judge(campaign_id: str, kind: RecordType, opposite: str, order: Order, expires_at: datetime | None = None) -> None:

@@ -16,6 +16,7 @@ from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
 from stream_app.detection.effects import DeadLetter, EmitCampaign, EmitVerdict
 from stream_app.detection.operators import Feedback, parse_operator
+from stream_app.reports.feedback import progress
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
 from tests.unit.streams import BEGIN_MS as STREAMS_BEGIN_MS
 from tests.unit.streams import operator_record
@@ -153,6 +154,18 @@ def test_opinions_rank_what_comes_next_whatever_their_number() -> None:
     ranking = Ranking(opinions(8, asked, is_confirmed=True) + opinions(8, explained, is_confirmed=False))
     assert ranking.priority(asked) > 0.6
     assert ranking.priority(explained) < 0.4
+
+
+def test_progress_tells_what_was_confirmed_of_what_was_shown() -> None:
+    said = [(f"c-{day}", f"2026-01-{day:02}T00:00:00Z", day > 3, 0.6 if day > 2 else 0.5) for day in range(1, 6)]
+    words = [
+        {"campaign_id": name, "feedback": {"is_confirmed": good, "by": "ann", "at": at, "foreseen": foreseen}}
+        for name, at, good, foreseen in said
+    ]
+    told = progress([*words[::-1], {"campaign_id": "c-0"}])
+    assert [one["campaign_id"] for one in told] == ["c-1", "c-2", "c-3", "c-4", "c-5"]
+    assert [one["precision"] for one in told] == [0.0, 0.0, 0.0, 0.25, 0.4]
+    assert told[-1]["foreseen_right"] == 0.8
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30), st.booleans())

@@ -86,6 +86,14 @@ def rule_links(
             yield ForgetDecision(key)
 
 
+def release_links(standings: Standings, policy: Policy, campaign_id: str, now_ms: int) -> Iterator[Decision]:
+    """Release everything that was decided for one campaign."""
+    for key in sorted(standings):
+        standing = standings[key]
+        if standing.campaign_id == campaign_id and standing.action is not Action.ALLOW:
+            yield _release(standings, key, policy, max(now_ms, standing.told_ms + 1000))
+
+
 def shared_links(
     campaigns: Iterable[Campaign], population: Population, profiles: Profiles, policy: Policy, now_ms: int
 ) -> list[SharedLink]:

@@ -16,6 +16,7 @@ from stream_app.cli import main
 from stream_app.demo.workers import running_worker
 from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.entries import entries_of
+from stream_app.detection.decisions import Action
 from stream_app.detection.effects import EmitDecision, EmitVerdict
 from stream_app.detection.records import Record
 from stream_app.replay import Replay
@@ -132,6 +133,8 @@ def test_both_stages_find_and_tell_what_replay_does(
             assert campaign_id in stillwatch(settings, "campaigns", "list")
             if is_killed:
                 kill_tenants_worker(running, tmp_path)
+            else:
+                dismiss(running, settings, campaign_id)
             assert "no campaign" in stillwatch(settings, "campaigns", "show", "c-none")
 
     replay = Replay(read_policy(settings), 2, topic=settings.topic(TopicName.REQUESTS))
@@ -160,6 +163,20 @@ def kill_tenants_worker(running: Deployment, tmp_path: Path) -> None:
         time.sleep(1.0)  # nothing is to come; what does by mistake comes at once
         assert {one.decision_id: one for one in running.decisions()} == before
         assert on_topic(running) == campaigns
+
+
+def dismiss(running: Deployment, settings: Settings, campaign_id: str) -> None:
+    """One word lets everybody go whom this campaign, and nothing else, holds."""
+    assert "undo" in stillwatch(settings, "campaigns", "dismiss", campaign_id, "--reason", "a hackathon", "--by", "ann")
+    deadline = time.monotonic() + TIMEOUT_S
+    held = {"to be read"}
+    while held and time.monotonic() < deadline:
+        time.sleep(0.2)
+        newest = {one.key: one for one in running.decisions() if one.campaign_id or one.action is Action.ALLOW}
+        held = {key for key, one in newest.items() if one.action is not Action.ALLOW}
+    assert not held
+    assert on_topic(running)[campaign_id]["status"] == "dismissed"
+    assert "dismissed by ann" in stillwatch(settings, "campaigns", "feedback")
 
 
 def stillwatch(settings: Settings, *words: str) -> str:

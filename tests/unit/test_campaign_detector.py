@@ -14,13 +14,15 @@ from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.entries import entries_of
 from stream_app.detection.campaigns.repetitions import VerdictReader
 from stream_app.detection.campaigns.stage import TICK_MS
+from stream_app.detection.decisions import Action
 from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitDecision, EmitVerdict
-from stream_app.detection.operators import Ignored
+from stream_app.detection.operators import Ignored, parse_operator
 from stream_app.detection.policy import load_policy
 from stream_app.detection.records import Record
 from stream_app.detection.signals import Profile, Signal
 from stream_app.detection.state import PARTITION_KEY, StateError
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
+from tests.unit.streams import operator_record
 
 LINKS = "links: {payment_fp: block, signup_fp: challenge, ip_prefix: challenge}"
 POLICY = load_policy(f"{DEFAULT_POLICY.read_text()}\n{LINKS}", "default")
@@ -114,6 +116,17 @@ def test_the_campaigns_topic_ends_as_the_stage_knows_them(
     stage = new(dict(whole[1])).stage
     assert topic == entries_of(stage.campaigns) != {}
     assert stage.profiles.names
+
+
+def test_a_dismissal_releases_what_was_decided_on_shared_values(stream: list[Record]) -> None:
+    detector = new()
+    detector.handle(stream)
+    held = {key for key, standing in detector.stage.memory.links.items() if standing.action is not Action.ALLOW}
+    (campaign_id,) = {standing.campaign_id for standing in detector.stage.memory.links.values()}
+    value = operator_record("dismiss", 0, subject=f"campaign:{campaign_id}")
+    effects = detector.instruct("operator", 0, parse_operator(value), value, "operator.v1")
+    released = {one.decision.key for one in effects if isinstance(one, EmitDecision)}
+    assert released == held != set()
 
 
 def test_tenants_long_silent_are_forgotten_in_the_stored_state_too() -> None:

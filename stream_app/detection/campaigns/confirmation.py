@@ -24,10 +24,11 @@ PROOF = 1.5
 #: Below this a group is carried by a few members, and says nothing of the others.
 MIN_PROVING_SHARE = 0.05
 #: A link of this many values (effective number), none of them with more than this share, is a pool of values; a single
-#: value may be one customer with many accounts, or one campus.
-MIN_VALUES, MAX_TOP_SHARE = 4.0, 0.5
-#: One card of this share of the members that have any is one customer.
-ONE_CUSTOMER = 0.6
+#: value may be one customer, and two one that has changed it; a campus has several networks.
+MIN_VALUES, MIN_NETWORKS, MAX_TOP_SHARE = 3.0, 4.0, 0.5
+#: One card or device of this share of the members that have any is one customer, unless so many other links are pools:
+#: one customer has no need of a pool of cards and one of networks.
+ONE_CUSTOMER, MANY_POOLS = 0.6, 2
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set.
 PUBLIC = 0.25
 #: One system prompt for this share of the members that have any is one program.
@@ -71,14 +72,18 @@ def examine(population: Population, profiles: Profiles, pool: Pool, controls: di
         is_wide = provers >= max(MIN_PROVERS, MIN_PROVING_SHARE * pool.size)
         if is_wide and summed - controls.get(group, 0.0) >= MIN_NATS:
             findings.proofs[group] = Proof(round(summed, 1), round(controls.get(group, 0.0), 1), round(provers, 1))
+    ones: list[str] = []
     for kind in KINDS:
         if kind.is_hard:
             effective, top = _spread(population, kind.name, pool.share)
             findings.values[kind.name] = round(effective, 1)
-            if effective >= MIN_VALUES and top <= MAX_TOP_SHARE and kind.group in findings.proofs:
+            least = MIN_NETWORKS if kind.name == "prefix" else MIN_VALUES
+            if effective >= least and top <= MAX_TOP_SHARE and kind.group in findings.proofs:
                 findings.pooled.append(kind.group)
             if kind.name != "prefix" and top > ONE_CUSTOMER:
-                findings.explanations.append(f"one_{kind.group}")
+                ones.append(kind.group)
+    if len(findings.pooled) < MANY_POOLS:
+        findings.explanations += [f"one_{group}" for group in ones]
     findings.queue = queue_of(population, profiles, pool)
     if findings.queue.shared_bodies > PUBLIC:
         findings.explanations.append("public_material")

@@ -109,6 +109,7 @@ class CampaignDetector:
         for number, verdict in enumerate(ended, _SPOKEN * (refusal.offset + 1)):
             self._changed.add(verdict.tenant_id)
             effects.append(EmitVerdict(verdict, self._state.position - 1, number))
+        effects += self._link_decisions(round(feedback.record.at.timestamp() * 1000))
         after = entries_of(self.stage.campaigns)
         return effects + [EmitCampaign(*changed) for changed in changed_entries(before, after)]
 
@@ -152,8 +153,7 @@ class CampaignDetector:
         verdicts = self._take(signal)
         for now_ms in self._due_tick():
             yield from self._tick(now_ms, verdicts)
-            for made in self.stage.take_link_decisions():
-                yield EmitDecision(made, record.timestamp_ms) if isinstance(made, Decision) else made
+            yield from self._link_decisions(record.timestamp_ms)
         for number, verdict in enumerate(verdicts):
             self._changed.add(verdict.tenant_id)
             yield EmitVerdict(verdict, record.offset, number)
@@ -200,6 +200,10 @@ class CampaignDetector:
         needed |= {signal.tenant_id for signal in self.stage.waiting}
         for tenant_id in set(known) - needed:
             del self._seen[tenant_id]
+
+    def _link_decisions(self, cause_ms: int) -> Iterator[Effect]:
+        for made in self.stage.take_link_decisions():
+            yield EmitDecision(made, cause_ms) if isinstance(made, Decision) else made
 
     def _encode_some(self, most: int) -> None:
         if self._encoding is None:

@@ -19,7 +19,7 @@ from stream_app.detection.campaigns.signatures import nats_of
 from stream_app.detection.campaigns.verdicts import changes, may_act, update_members
 from stream_app.detection.decisions import Decision
 from stream_app.detection.effects import ForgetDecision
-from stream_app.detection.link_rulings import LinkStanding, rule_links, shared_links
+from stream_app.detection.link_rulings import LinkStanding, release_links, rule_links, shared_links
 from stream_app.detection.operators import Feedback
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import HarmBudget
@@ -141,6 +141,9 @@ class CampaignStage:
         for campaign in self.memory.campaigns:
             if feedback.campaign_id in {campaign.campaign_id, *campaign.aliases}:
                 self.memory.looked_ms = 0
+                if self.policy is not None and not feedback.is_confirmed:
+                    links, policy = self.memory.links, self.policy
+                    self.link_decisions += release_links(links, policy, campaign.campaign_id, now_ms)
                 return hear(campaign, self.memory.opinions, self.told, feedback, now_ms)
         return None
 

@@ -87,7 +87,7 @@ COMPONENTS = {
         stage=Stage.CAMPAIGNS,
         sees_all=True,
     ),
-    "limiter": Component(does="obeys decisions", reads=(TopicName.DECISIONS,)),
+    "limiter": Component(does="obeys decisions", reads=(TopicName.DECISIONS, TopicName.OPERATOR)),
     "gateway": Component(does="tells of requests", writes=(TopicName.REQUESTS,)),
     "operator": Component(
         does="looks at decisions and campaigns, and overrules the detector",

@@ -101,7 +101,7 @@ TOPICS = (
         key="subject or policy",
         value="operator record v1",
         written_by="people, through the command line or the console",
-        read_by="every worker, from the start, without a group",
+        read_by="every worker and every limiter, from the start, without a group",
         partitions=1,
         config={"cleanup.policy": "delete", "retention.ms": "-1"},
     ),

@@ -131,7 +131,7 @@ def families() -> dict[str, str]:
     """Our metrics and their types."""
     registry = CollectorRegistry()
     Metrics(registry)
-    LimiterMetrics(registry, DecisionsTable(), lambda: 0)
+    LimiterMetrics(registry, DecisionsTable(), lambda: 0, lambda: True)
     return {family.name: family.type for family in registry.collect()}
 
 

@@ -39,8 +39,13 @@ def limiter(bind: str, port: int, fail_closed: bool) -> None:
         sys.exit(1)
     registry = CollectorRegistry()
     asked = Limiter(DecisionsTable(), registry, fail_open=not fail_closed)
-    topic = settings.topic(TopicName.DECISIONS)
-    control_topic = ControlTopic(asked, broker=settings.broker, topic=topic, security=security)
+    control_topic = ControlTopic(
+        asked,
+        broker=settings.broker,
+        topic=settings.topic(TopicName.DECISIONS),
+        operator_topic=settings.topic(TopicName.OPERATOR),
+        security=security,
+    )
     app = create_http_app(asked, control_topic, registry)
     control_topic.start()
     try:

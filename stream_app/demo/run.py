@@ -133,7 +133,8 @@ def _enforced_policy(folder: Path) -> Path:
 def _cast(settings: Settings, traffic: Traffic) -> Iterator[Scene]:
     limiter = Limiter(DecisionsTable(), CollectorRegistry())
     topic = settings.topic(TopicName.DECISIONS)
-    control_topic = ControlTopic(limiter, broker=settings.broker, topic=topic)
+    operator_topic = settings.topic(TopicName.OPERATOR)
+    control_topic = ControlTopic(limiter, broker=settings.broker, topic=topic, operator_topic=operator_topic)
     watch = ControlTopicWatch(settings.broker, topic, settings.partitions)
     gateway = Gateway(traffic, limiter, settings.broker, settings.topic(TopicName.REQUESTS))
     scene = Scene(settings, traffic, gateway, watch, limiter, time.monotonic())

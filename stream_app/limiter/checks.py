@@ -16,6 +16,9 @@ from stream_app.limiter.metrics import LimiterMetrics
 #: Longer than a rolling restart of the brokers takes, shorter than most decisions live.
 MAX_AGE_S = 600
 
+#: The fault of a table that has never been complete: until then nobody knows how the switch stands either.
+NOT_READY = "table_not_ready"
+
 #: What a caller is told to wait when only the table is at fault: it is read again every second.
 RETRY_UNREADY_S = 1
 
@@ -48,6 +51,7 @@ class RequestFacts(Struct, frozen=True, forbid_unknown_fields=True):
 _ALLOW = Action.ALLOW.severity
 _THROTTLE = Action.THROTTLE.severity
 _NO_DECISION = Allowance(allowed=True, action=Action.ALLOW, reason_code="no_decision")
+_ENFORCEMENT_OFF = Allowance(allowed=True, action=Action.ALLOW, reason_code="enforcement_off")
 
 
 class Limiter:
@@ -55,7 +59,8 @@ class Limiter:
 
     ``clock`` gives Unix time in seconds. While the table is incomplete or older than ``max_age_s`` its decisions are
     not used: every check is allowed if ``fail_open``, else denied, with the reason ``table_not_ready`` or
-    ``table_stale``.
+    ``table_stale``. ``is_enforced`` is set by whoever follows the operator topic: once it is known and false, every
+    check is allowed with the reason ``enforcement_off``, whatever the table, its age or ``fail_open`` say.
     """
 
     def __init__(
@@ -68,7 +73,8 @@ class Limiter:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.table = table
-        self.metrics = LimiterMetrics(registry, table, self.now_ms)
+        self.is_enforced = True
+        self.metrics = LimiterMetrics(registry, table, self.now_ms, lambda: self.is_enforced)
         self._fail_open = fail_open
         self._max_age_s = max_age_s
         self._clock = clock
@@ -85,8 +91,8 @@ class Limiter:
         """
         now_ms = self.now_ms()
         fault = self.fault(now_ms)
-        if fault is not None:
-            return self._without_table(fault)
+        if fault is not None or not self.is_enforced:
+            return self._without_decisions(fault)
         decisions = self.table.find(facts.subject_keys(), now_ms)
         allowance = self._weigh(decisions, facts.tokens, now_ms) if decisions else _NO_DECISION
         self.metrics.count_check("allow" if allowance.allowed else allowance.action)
@@ -96,10 +102,13 @@ class Limiter:
         """Why the table cannot be relied on: ``table_not_ready``, ``table_stale``, or None."""
         age_s = self.table.age_s(now_ms)
         if age_s is None:
-            return "table_not_ready"
+            return NOT_READY
         return "table_stale" if age_s > self._max_age_s else None
 
-    def _without_table(self, fault: str) -> Allowance:
+    def _without_decisions(self, fault: str | None) -> Allowance:
+        if fault is None or (fault != NOT_READY and not self.is_enforced):
+            self.metrics.count_check("enforcement_off")
+            return _ENFORCEMENT_OFF
         if self._fail_open:
             self.metrics.count_check("fail_open")
             return Allowance(allowed=True, action=Action.ALLOW, reason_code=fault)

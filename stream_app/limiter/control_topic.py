@@ -1,4 +1,7 @@
-"""Keeps a limiter's table equal to the control topic: reads it from the beginning, then follows it."""
+"""Keeps a limiter's table equal to the control topic, and heeds the switch on the operator topic.
+
+Both are read from the beginning, then followed.
+"""
 
 import time
 from collections.abc import Mapping
@@ -11,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_app.limiter.checks import Limiter
+from stream_app.limiter.switches import read_switch
 
 #: How often the table is compared with the end of the log, which is also how fine its age is measured.
 ROUND_S = 1.0
@@ -38,8 +42,9 @@ _log = structlog.get_logger()
 class ControlTopic:
     """Follows the control topic in a thread of its own and writes the limiter's table; the table's only writer.
 
-    Reads every partition from the beginning without a consumer group, committed records only. The table is complete
-    whenever the end offsets seen at the start of a round are reached. A lost broker is tried again with growing
+    Reads every partition from the beginning without a consumer group, committed records only, and the operator topic
+    in the same way: whether decisions are obeyed hangs on no worker. The table is complete whenever the end offsets of
+    both, as seen at the start of a round, are reached. A lost broker is tried again with growing
     pauses and read on from where it was lost; until then the table stays as it is and ages. Partitions added later
     are picked up within 30 s. ``security`` goes to kafka-python as it is (``security_protocol``, ``ssl_context`` …).
     """
@@ -50,6 +55,7 @@ class ControlTopic:
         *,
         broker: str,
         topic: str,
+        operator_topic: str,
         api_version: tuple[int, int] = API_VERSION,
         security: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -57,6 +63,7 @@ class ControlTopic:
         self._limiter = limiter
         self._broker = broker
         self._topic = topic
+        self._operator_topic = operator_topic
         self._api_version = api_version
         self._security = security
         self._positions: dict[TopicPartition, int] = {}
@@ -98,7 +105,8 @@ class ControlTopic:
         consumer = self._connect()
         try:
             # The first question is one with a deadline: bootstrap() and partitions_for_topic() wait for ever.
-            consumer.end_offsets([TopicPartition(self._topic, 0)], timeout_ms=ANSWER_TIMEOUT_MS)
+            asked = [TopicPartition(topic, 0) for topic in (self._topic, self._operator_topic)]
+            consumer.end_offsets(asked, timeout_ms=ANSWER_TIMEOUT_MS)
             while not self._stopping.is_set():
                 self._assign_new_partitions(consumer)
                 self._read_round(consumer)
@@ -125,9 +133,12 @@ class ControlTopic:
 
     def _assign_new_partitions(self, consumer: KafkaConsumer) -> None:
         known = consumer.assignment()
-        listed = {TopicPartition(self._topic, number) for number in consumer.partitions_for_topic(self._topic)}
-        if not listed and not known:
-            raise KafkaError(f"topic {self._topic} does not exist")
+        listed: set[TopicPartition] = set()
+        for topic in (self._topic, self._operator_topic):
+            found = {TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()}
+            if not found and not known:
+                raise KafkaError(f"topic {topic} does not exist")
+            listed |= found
         if not listed <= known:
             consumer.assign(sorted(listed | known))
             for partition in listed - known:
@@ -153,6 +164,9 @@ class ControlTopic:
         unreadable = []
         for partition, records in consumer.poll(timeout_ms=200).items():
             for record in records:
+                if record.topic == self._operator_topic:
+                    self._heed(record.value)
+                    continue
                 problem = self._limiter.table.apply(record.key, record.value, self._limiter.now_ms())
                 if problem is not None:
                     unreadable.append(f"{record.topic}/{record.partition}/{record.offset}: {problem}")
@@ -161,6 +175,13 @@ class ControlTopic:
         if unreadable:
             self._limiter.metrics.unreadable_records.inc(len(unreadable))
             _log.warning("unreadable records ignored", count=len(unreadable), last=unreadable[-1])
+
+    def _heed(self, value: bytes | None) -> None:
+        switch = read_switch(value)
+        if switch is not None:
+            self._limiter.is_enforced = switch.is_enforced
+            state, record = "on" if switch.is_enforced else "off", switch.record
+            _log.warning(f"enforcement is {state}", by=record.by, reason=record.reason, at=record.at.isoformat())
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept_at >= SWEEP_S:

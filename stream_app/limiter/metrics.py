@@ -12,14 +12,20 @@ from prometheus_client.registry import Collector
 from stream_app.detection.decisions import Action
 from stream_app.limiter.decisions_table import DecisionsTable
 
-#: A check is allowed, denied by one of three actions, or answered without the table.
-OUTCOMES = ("allow", "throttle", "challenge", "block", "fail_open", "fail_closed")
+#: A check is allowed, denied by one of three actions, or answered without the table, or while enforcement is off.
+OUTCOMES = ("allow", "throttle", "challenge", "block", "fail_open", "fail_closed", "enforcement_off")
 
 
 class LimiterMetrics:
     """Counts checks and unreadable records; shows the table's age and content at each scrape."""
 
-    def __init__(self, registry: CollectorRegistry, table: DecisionsTable, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        table: DecisionsTable,
+        now_ms: Callable[[], int],
+        is_enforced: Callable[[], bool],
+    ) -> None:
         checks = Counter("stillwatch_limiter_checks", "Checks answered.", ["outcome"], registry=registry)
         self._checks = {outcome: checks.labels(outcome) for outcome in OUTCOMES}
         self.unreadable_records = Counter(
@@ -32,6 +38,11 @@ class LimiterMetrics:
             "Seconds since the table held everything the control topic had; +Inf before it ever did.",
             registry=registry,
         ).set_function(partial(_age_s, table, now_ms))
+        Gauge(
+            "stillwatch_limiter_enforced",
+            "1 while decisions are obeyed, 0 while somebody has switched enforcement off.",
+            registry=registry,
+        ).set_function(is_enforced)
         registry.register(_Content(table))
 
     def count_check(self, outcome: str) -> None:

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from stream_app.limiter import Allowance, ControlTopic, DecisionsTable, Limiter, RequestFacts
 from tests import brokers
 from tests.brokers import NoRealBrokerError, RunningKafka, TestBroker
+from tests.unit.streams import operator_record
 
 DEADLINE_S = 30
 EXPIRES_AT = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -46,6 +47,11 @@ def produce(bootstrap: str, topic: str, *records: tuple[bytes, bytes | None]) ->
     assert producer.flush(20) == 0
 
 
+def operator_topic(topic: str) -> str:
+    """The operator topic beside a control topic."""
+    return topic.replace("decisions", "operator")
+
+
 def eventually(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not is_so():
@@ -59,7 +65,9 @@ class Following:
     def __init__(self, bootstrap: str, topic: str) -> None:
         self.registry = CollectorRegistry()
         self.limiter = Limiter(DecisionsTable(), self.registry)
-        self.control_topic = ControlTopic(self.limiter, broker=bootstrap, topic=topic)
+        self.control_topic = ControlTopic(
+            self.limiter, broker=bootstrap, topic=topic, operator_topic=operator_topic(topic)
+        )
 
     def ask(self, tenant_id: str) -> Allowance:
         return self.limiter.check(RequestFacts(tenant_id=tenant_id, account_id="bob"))
@@ -86,7 +94,7 @@ def following(bootstrap: str, topic: str) -> Iterator[Following]:
 
 def test_reads_to_the_end_and_then_follows(broker: TestBroker, topic_prefix: str) -> None:
     topic = f"{topic_prefix}.decisions.v1"
-    bootstrap = broker.with_topics({topic: 4})
+    bootstrap = broker.with_topics({topic: 4, operator_topic(topic): 1})
     produce(bootstrap, topic, *(decision(f"t{number}", "block") for number in range(500)))
     produce(bootstrap, topic, (b"tenant:t0", None), decision("t1", "allow", 2), (b"tenant:t2", b"{"))
     with following(bootstrap, topic) as found:
@@ -101,15 +109,37 @@ def test_reads_to_the_end_and_then_follows(broker: TestBroker, topic_prefix: str
 
 def test_an_empty_topic_is_ready(broker: TestBroker, topic_prefix: str) -> None:
     topic = f"{topic_prefix}.decisions.v1"
-    bootstrap = broker.with_topics({topic: 2})
+    bootstrap = broker.with_topics({topic: 2, operator_topic(topic): 1})
     with following(bootstrap, topic) as found:
         eventually(found.is_ready)
+
+
+def test_the_switch_is_heeded_without_any_worker_and_after_a_restart(broker: TestBroker, topic_prefix: str) -> None:
+    topic = f"{topic_prefix}.decisions.v1"
+    bootstrap = broker.with_topics({topic: 2, operator_topic(topic): 1})
+    produce(bootstrap, topic, decision("t1", "block"))
+
+    def switch(*, enforced: bool) -> None:
+        value = operator_record("enforcement", 0, body={"enforced": enforced})
+        produce(bootstrap, operator_topic(topic), (b"enforcement", value))
+
+    with following(bootstrap, topic) as found:
+        eventually(found.is_ready)
+        assert not found.ask("t1").allowed
+        switch(enforced=False)
+        eventually(lambda: found.ask("t1").reason_code == "enforcement_off")
+        assert found.is_ready()
+    with following(bootstrap, topic) as again:
+        eventually(again.is_ready)
+        assert again.ask("t1").reason_code == "enforcement_off"
+        switch(enforced=True)
+        eventually(lambda: not again.ask("t1").allowed)
 
 
 @pytest.mark.kafka
 def test_only_committed_decisions_count(real_broker: TestBroker, topic_prefix: str) -> None:
     topic = f"{topic_prefix}.decisions.v1"
-    bootstrap = real_broker.with_topics({topic: 1})
+    bootstrap = real_broker.with_topics({topic: 1, operator_topic(topic): 1})
     producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": topic_prefix})
     producer.init_transactions(20)
     for tenant_id, end in (("aborted", producer.abort_transaction), ("committed", producer.commit_transaction)):
@@ -129,7 +159,7 @@ def test_a_new_partition_is_picked_up(
 ) -> None:
     monkeypatch.setattr("stream_app.limiter.control_topic.METADATA_MAX_AGE_MS", 1_000)
     topic = f"{topic_prefix}.decisions.v1"
-    bootstrap = real_broker.with_topics({topic: 1})
+    bootstrap = real_broker.with_topics({topic: 1, operator_topic(topic): 1})
     with following(bootstrap, topic) as found:
         eventually(found.is_ready)
         admin = KafkaAdminClient(bootstrap_servers=bootstrap)
@@ -155,7 +185,7 @@ def test_a_lost_broker_leaves_the_table_in_force_and_is_read_on_when_back(
     own_kafka: RunningKafka, topic_prefix: str
 ) -> None:
     topic = f"{topic_prefix}.decisions.v1"
-    brokers.create_topics(own_kafka.bootstrap, {topic: 2})
+    brokers.create_topics(own_kafka.bootstrap, {topic: 2, operator_topic(topic): 1})
     produce(own_kafka.bootstrap, topic, decision("acme", "block"))
     with following(own_kafka.bootstrap, topic) as found:
         eventually(found.is_ready)

@@ -126,7 +126,11 @@ def refused(secured: SecuredKafka, tmp_path_factory: pytest.TempPathFactory) -> 
         ("worker: no decisions", "{}: no-decisions may not Write stillwatch.decisions.v1"),
         ("worker: no transactions", "{}: no-transactions may not Write transactional id stillwatch-{}"),
         ("limiter: wrong password", "the broker at {} refuses user stillwatch-limiter: wrong name or password"),
-        ("limiter: gateway's user", "{}: stillwatch-gateway may not Read and Describe stillwatch.decisions.v1"),
+        (
+            "limiter: gateway's user",
+            "{}: stillwatch-gateway may not Read and Describe stillwatch.decisions.v1, "
+            "nor Read and Describe stillwatch.operator.v1",
+        ),
         ("decisions: limiter's user", "{}TopicAuthorizationFailedError: stillwatch.decision-log.v1"),
     ],
 )

@@ -31,7 +31,7 @@ def exported() -> set[str]:
     """Names of all samples that workers and limiters show."""
     registry = CollectorRegistry()
     Metrics(registry)
-    LimiterMetrics(registry, DecisionsTable(), lambda: 0)
+    LimiterMetrics(registry, DecisionsTable(), lambda: 0, lambda: True)
     return {name for family in registry.collect() for name in samples(family)}
 
 

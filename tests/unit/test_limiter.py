@@ -18,6 +18,8 @@ from stream_app.cli.limiter import limiter as command
 from stream_app.detection.decisions import Action, account_subject
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, RequestFacts, create_http_app
 from stream_app.limiter.buckets import MS_PER_MINUTE, Bucket
+from stream_app.limiter.switches import read_switch
+from tests.unit.streams import operator_record
 
 NOW_MS = 1_800_000_000_000
 DAY_S = 86_400
@@ -526,10 +528,52 @@ def test_age_is_infinite_before_the_table_was_complete() -> None:
     assert registry.get_sample_value("stillwatch_limiter_table_age_seconds") == inf
 
 
+def test_while_enforcement_is_off_everything_passes_and_says_why() -> None:
+    desk = Desk(decision(action="block"), fail_open=False)
+    assert not desk.ask().allowed
+    desk.limiter.is_enforced = False
+    allowance = desk.ask()
+    assert (allowance.allowed, allowance.reason_code) == (True, "enforcement_off")
+    assert desk.sample("enforced") == 0
+    assert desk.sample("checks_total", outcome="enforcement_off") == 1
+    assert desk.limiter.fault(desk.ms) is None
+    desk.ms += 3_600_000  # the table is too old, and would deny
+    assert desk.ask().reason_code == "enforcement_off"
+    desk.limiter.is_enforced = True
+    assert desk.ask().reason_code == "table_stale"
+    assert desk.sample("enforced") == 1
+
+
+def test_before_the_table_is_complete_nobody_knows_how_the_switch_stands() -> None:
+    limiter = Limiter(DecisionsTable(), CollectorRegistry(), fail_open=False)
+    limiter.is_enforced = False
+    assert limiter.check(FACTS).reason_code == "table_not_ready"
+
+
+@pytest.mark.parametrize(
+    ("value", "is_enforced"),
+    [
+        (operator_record("enforcement", 0, body={"enforced": False}), False),
+        (operator_record("enforcement", 0, body={"enforced": True}), True),
+        (operator_record("enforcement", 0, body={"enforced": "no"}), None),
+        (operator_record("release", 0, subject="tenant:acme", body={"enforced": False}), None),
+        (operator_record("policy", 0), None),
+        (b"{", None),
+        (b'"enforcement"', None),
+        (b"\xff", None),
+        (None, None),
+    ],
+)
+def test_only_a_valid_switch_switches(value: bytes | None, is_enforced: bool | None) -> None:
+    switch = read_switch(value)
+    assert (None if switch is None else switch.is_enforced) is is_enforced
+
+
 class TestHttpFace:
     def answer(self, desk: Desk, path: str, method: str = "GET") -> tuple[int, dict[str, str], Any]:
         async def ask() -> tuple[int, dict[str, str], Any]:
-            control_topic = ControlTopic(desk.limiter, broker="127.0.0.1:1", topic="never-read")
+            never_read = {"topic": "decisions", "operator_topic": "operator"}
+            control_topic = ControlTopic(desk.limiter, broker="127.0.0.1:1", **never_read)
             app = create_http_app(desk.limiter, control_topic, desk.registry)
             async with TestClient(TestServer(app)) as client:
                 response = await client.request(method, path)

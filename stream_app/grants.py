@@ -90,7 +90,7 @@ COMPONENTS = {
     "limiter": Component(does="obeys decisions", reads=(TopicName.DECISIONS, TopicName.OPERATOR)),
     "gateway": Component(does="tells of requests", writes=(TopicName.REQUESTS,)),
     "operator": Component(
-        does="looks at decisions and campaigns, and overrules the detector",
+        does="looks at decisions and campaigns, overrules the detector, sends refused inputs again",
         reads=(
             TopicName.REQUESTS,
             TopicName.SIGNALS,
@@ -100,7 +100,7 @@ COMPONENTS = {
             TopicName.CAMPAIGN_LOG,
             TopicName.DEAD_LETTERS,
         ),
-        writes=(TopicName.OPERATOR,),
+        writes=(TopicName.REQUESTS, TopicName.OPERATOR),
         sees_all=True,
         sees_groups=True,  # how far behind they are; and librdkafka asks for its group even when it reads without one
         sees_cluster=True,

@@ -13,6 +13,7 @@ from stream_app import __version__
 COMMANDS = {
     "allow": "stream_app.cli.overrides",
     "campaigns": "stream_app.cli.campaigns",
+    "dead-letters": "stream_app.cli.dead_letters",
     "decisions": "stream_app.cli.decisions",
     "demo": "stream_app.cli.demo",
     "doctor": "stream_app.cli.doctor",
@@ -38,7 +39,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)  # noqa: S101
         return command
 

@@ -35,7 +35,8 @@ def _from_option(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-def _instant(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+def instant(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """A time in a click option, UTC unless it says otherwise."""
     if text is None:
         return None
     try:
@@ -55,7 +56,7 @@ def decisions() -> None:
 @decisions.command("list")
 @click.option("--action", type=click.Choice([action.value for action in Action]), help="Only this action.")
 @click.option("--subject", metavar="S", help="Only this subject: a tenant or account, or a key such as tenant:acme.")
-@click.option("--since", metavar="T", callback=_instant, help="Only decisions of this event time or later (UTC).")
+@click.option("--since", metavar="T", callback=instant, help="Only decisions of this event time or later (UTC).")
 @click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True, help="At most so many.")
 @_from_option
 @click.option("--json", "as_json", is_flag=True, help="Write decisions as JSON, one a line.")

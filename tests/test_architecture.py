@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "topology": set(),
     "grants": {"topology"},
     "settings": {"topology"},
+    "signatures": set(),
     "metrics": {"__version__", "detection"},
     "limiter": {"detection", "topology"},
     "quantities": set(),

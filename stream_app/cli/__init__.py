@@ -20,6 +20,7 @@ COMMANDS = {
     "enforcement": "stream_app.cli.enforcement",
     "evaluate": "stream_app.cli.evaluate",
     "generate": "stream_app.cli.generate",
+    "keys": "stream_app.cli.keys",
     "limiter": "stream_app.cli.limiter",
     "override": "stream_app.cli.overrides",
     "policy": "stream_app.cli.policy",

@@ -124,7 +124,7 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
             return "no partitions are assigned and recovered"
         return None
 
-    web = WebFace(settings.web_bind, settings.web_port, registry, why_not_ready)
+    web = WebFace(settings, registry, why_not_ready)
     told = [] if alerts is None else [alerts]
     return WorkerParts(app, [*logs, ownership, web, BrokerWatch(settings.broker), *told])
 

@@ -60,6 +60,15 @@ class Settings(BaseSettings):
     policy: Annotated[Path | None, Field(description="Policy file; holds until the operator topic has a policy")] = None
     web_bind: Annotated[str, Field(description="Address of /metrics, /health and /ready")] = "127.0.0.1"
     web_port: Annotated[int, Field(ge=0, le=65_535, description="Port of the same; 0 picks a free one")] = 6066
+    web_token_file: Annotated[Path | None, Field(description="File with the tokens that web clients must show")] = None
+    web_tls_certificate_file: Annotated[Path | None, Field(description="Certificate of our web servers")] = None
+    web_tls_key_file: Annotated[Path | None, Field(description="Its key, without a passphrase")] = None
+    web_client_ca_file: Annotated[Path | None, Field(description="What web clients' certificates must come from")] = (
+        None
+    )
+    web_requests_per_s: Annotated[
+        int | None, Field(ge=1, description="Web requests a second that one address may make")
+    ] = None
     data_dir: Annotated[Path, Field(description="Folder for the stream framework's own files")] = Path(".stillwatch")
     standbys: Annotated[int, Field(ge=0, le=5, description="Other workers that keep a copy of each partition")] = 0
     alertmanager_url: Annotated[
@@ -99,6 +108,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"STILLWATCH_{name} is not used with security protocol PLAINTEXT")
         if (self.tls_certificate_file is None) != (self.tls_key_file is None):
             raise ValueError("STILLWATCH_TLS_CERTIFICATE_FILE and STILLWATCH_TLS_KEY_FILE belong together")
+        return self
+
+    @model_validator(mode="after")
+    def _web_security_is_whole(self) -> Self:
+        certificate = self.web_tls_certificate_file
+        if (certificate is None) != (self.web_tls_key_file is None):
+            raise ValueError("STILLWATCH_WEB_TLS_CERTIFICATE_FILE and STILLWATCH_WEB_TLS_KEY_FILE belong together")
+        if self.web_client_ca_file is not None and certificate is None:
+            raise ValueError("STILLWATCH_WEB_CLIENT_CA_FILE needs STILLWATCH_WEB_TLS_CERTIFICATE_FILE")
         return self
 
     @property

@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "stories": {"detection", "memberships", "particulars", "quantities"},
     "plots": {"detection", "memberships", "quantities", "stories"},
     "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories"},
-    "adapters": {"detection", "grants", "metrics", "settings", "topology"},
+    "web_security": {"settings"},
+    "adapters": {"detection", "grants", "metrics", "settings", "topology", "web_security"},
     "agents": {"adapters", "detection", "metrics"},
     "app": {"adapters", "agents", "detection", "metrics", "settings", "topology"},
 }

@@ -7,22 +7,26 @@ from mode import Service
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from stream_app.settings import Settings
+from stream_app.web_security import MAX_BODY_BYTES, guards, tls_context
+
 
 class WebFace(Service):
     """A small HTTP server beside the stream; ``why_not_ready`` returns nothing once the worker does its work."""
 
     def __init__(
-        self, bind: str, port: int, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
+        self, settings: Settings, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
     ) -> None:
         super().__init__()
-        self._bind, self._port = bind, port
+        self._settings = settings
         self._registry = registry
         self._why_not_ready = why_not_ready
         self._runner: web.AppRunner | None = None
 
     async def on_start(self) -> None:
-        """Bind; raises ``OSError`` when the port is taken."""
-        site = web.Application()
+        """Bind; raises ``OSError`` when the port is taken, ``WebSecurityError`` when a file cannot be used."""
+        settings = self._settings
+        site = web.Application(middlewares=guards(settings), client_max_size=MAX_BODY_BYTES)
         site.add_routes(
             [
                 web.get("/metrics", self._metrics),
@@ -32,7 +36,8 @@ class WebFace(Service):
         )
         self._runner = web.AppRunner(site, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._bind, self._port).start()
+        tls = tls_context(settings)
+        await web.TCPSite(self._runner, settings.web_bind, settings.web_port, ssl_context=tls).start()
 
     async def on_stop(self) -> None:
         """Close the socket."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import ssl
 import sys
 
 import click
@@ -17,6 +18,7 @@ from stream_app.adapters.topic_admin import check_rights
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, create_http_app
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
 from stream_app.topology import TopicName
+from stream_app.web_security import WebSecurityError, guards, tls_context
 
 
 @click.command()
@@ -28,7 +30,8 @@ def limiter(bind: str, port: int, fail_closed: bool) -> None:
     try:
         settings = load_settings()
         security = python_security(settings)
-    except (SettingsError, CredentialsError) as error:
+        web_guards, web_tls = guards(settings), tls_context(settings)
+    except (SettingsError, CredentialsError, WebSecurityError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     _log_to_stderr()
@@ -46,10 +49,10 @@ def limiter(bind: str, port: int, fail_closed: bool) -> None:
         operator_topic=settings.topic(TopicName.OPERATOR),
         security=security,
     )
-    app = create_http_app(asked, control_topic, registry)
+    app = create_http_app(asked, control_topic, registry, web_guards)
     control_topic.start()
     try:
-        asyncio.run(_serve(app, asked, control_topic, bind, port))
+        asyncio.run(_serve(app, asked, control_topic, bind=bind, port=port, tls=web_tls))
     except OSError as error:
         click.echo(f"cannot listen on {bind}:{port}: {error.strerror}", err=True)
         sys.exit(1)
@@ -75,16 +78,24 @@ def _log_to_stderr() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
-async def _serve(app: web.Application, asked: Limiter, control_topic: ControlTopic, bind: str, port: int) -> None:
+async def _serve(
+    app: web.Application,
+    asked: Limiter,
+    control_topic: ControlTopic,
+    *,
+    bind: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, bind, port).start()
+        await web.TCPSite(runner, bind, port, ssl_context=tls).start()
         host, bound_port = runner.addresses[0][:2]
-        click.echo(f"limiter listens on http://{host}:{bound_port}")
+        click.echo(f"limiter listens on {'https' if tls else 'http'}://{host}:{bound_port}")
         progress = asyncio.create_task(_show_reading(asked, control_topic))
         await stopping.wait()
         progress.cancel()

@@ -20,6 +20,7 @@ from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
 from stream_app.grants import COMPONENT_OF
 from stream_app.settings import Settings, SettingsError, load_settings
+from stream_app.web_security import WebSecurityError, check_web_security
 
 _log = logging.getLogger("stream_app.worker")
 
@@ -90,8 +91,9 @@ def _configuration() -> tuple[Settings, Policy]:
     try:
         settings = load_settings()
         check_credentials(settings)
+        check_web_security(settings)
         return settings, read_policy(settings)
-    except (SettingsError, CredentialsError, PolicyError) as error:
+    except (SettingsError, CredentialsError, WebSecurityError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.UsageError(f"policy file: {error}") from error

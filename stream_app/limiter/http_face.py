@@ -1,17 +1,25 @@
 """HTTP face of a limiter, for gateways that cannot embed it: /check, /ready, /health and /metrics."""
 
+from collections.abc import Sequence
+
 import msgspec
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from stream_app.limiter.allowances import Allowance
 from stream_app.limiter.checks import Limiter, RequestFacts
 from stream_app.limiter.control_topic import ControlTopic
 
+#: A question is in its address; no body is ever looked at.
+MAX_BODY_BYTES = 65_536
 
-def create_http_app(limiter: Limiter, control_topic: ControlTopic, registry: CollectorRegistry) -> web.Application:
-    """The web application; the caller binds and runs it.
+
+def create_http_app(
+    limiter: Limiter, control_topic: ControlTopic, registry: CollectorRegistry, guards: Sequence[Middleware] = ()
+) -> web.Application:
+    """The web application behind ``guards``; the caller binds and runs it.
 
     ``GET`` or ``POST /check?tenant_id=…&account_id=…`` (and the other fields of ``RequestFacts``): 200 allowed,
     429 denied with ``Retry-After`` in seconds, 400 with the reason when the question cannot be read.
@@ -35,7 +43,7 @@ def create_http_app(limiter: Limiter, control_topic: ControlTopic, registry: Col
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    app = web.Application(middlewares=guards, client_max_size=MAX_BODY_BYTES)
     app.add_routes(
         [
             web.get("/check", check),

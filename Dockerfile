@@ -29,7 +29,7 @@ ENV PATH=/opt/stillwatch/bin:$PATH \
 # A number, so that Kubernetes sees that it is not root.
 USER 10001:10001
 WORKDIR /var/lib/stillwatch
-EXPOSE 6066 8088
+EXPOSE 6066 8088 8090
 # Alive, not ready: a worker that waits for its broker is not to be killed. The limiter's port is given in compose.yaml.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=6 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('STILLWATCH_WEB_PORT', '6066') + '/health', timeout=2)"]

@@ -105,6 +105,20 @@ COMPONENTS = {
         sees_groups=True,  # how far behind they are; and librdkafka asks for its group even when it reads without one
         sees_cluster=True,
     ),
+    "console": Component(
+        does="shows decisions and campaigns, and writes what people order there",
+        reads=(
+            TopicName.REQUESTS,
+            TopicName.SIGNALS,
+            TopicName.DECISIONS,
+            TopicName.DECISION_LOG,
+            TopicName.OPERATOR,
+            TopicName.CAMPAIGNS,
+            TopicName.CAMPAIGN_LOG,
+        ),
+        writes=(TopicName.OPERATOR,),
+        sees_groups=True,  # librdkafka asks for its group even when it reads without one
+    ),
     "topics": Component(does="creates topics", sees_all=True, creates=True),
 }
 

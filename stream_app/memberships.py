@@ -4,6 +4,7 @@ from math import exp
 
 from msgspec import UNSET
 
+from stream_app.detection.campaigns.links import KINDS
 from stream_app.detection.decisions import Action, Decision, Reason
 from stream_app.particulars import Point
 from stream_app.quantities import number, printable
@@ -17,6 +18,8 @@ GROUPS = {
     "genesis": "hours of account creation",
     "content": "prompt skeletons",
 }
+#: The group of links that each kind of shared value belongs to.
+KIND_GROUPS = {kind.name: kind.group for kind in KINDS}
 #: Scopes of values that members share, in words.
 SCOPES = {"payment_fp": "payment instrument", "signup_fp": "signup device", "ip_prefix": "address prefix"}
 _CODE = "campaign_"

@@ -74,6 +74,16 @@ class Settings(BaseSettings):
     alertmanager_url: Annotated[
         str | None, Field(description="Where campaigns are posted as alerts; off when empty")
     ] = None
+    console_tokens_file: Annotated[Path | None, Field(description="Who may sign in to the console by a token")] = None
+    console_trusted_proxies: Annotated[
+        str | None, Field(description="Networks whose X-Forwarded-User the console believes")
+    ] = None
+    console_group_prefix: Annotated[str, Field(description="What precedes a role in the groups that they name")] = (
+        "stillwatch-"
+    )
+    console_workers: Annotated[
+        str | None, Field(description="Addresses of workers whose readiness the console shows")
+    ] = None
     historic: Annotated[bool, Field(description="Events are old: let decisions live from now, not from then")] = False
     embedded: Annotated[bool, Field(description="The broker is the embedded one, which declares no topics")] = False
 

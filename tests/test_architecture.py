@@ -32,6 +32,10 @@ ALLOWED: dict[str, set[str]] = {
     "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories"},
     "web_security": {"settings"},
     "adapters": {"detection", "grants", "metrics", "settings", "topology", "web_security"},
+    "console": {
+        *("__version__", "adapters", "detection", "memberships", "plots", "quantities"),
+        *("reports", "settings", "stories", "topology"),
+    },
     "agents": {"adapters", "detection", "metrics"},
     "app": {"adapters", "agents", "detection", "metrics", "settings", "topology"},
 }

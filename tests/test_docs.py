@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from stream_app.app import DEFAULT_POLICY
 from stream_app.cli import main
+from stream_app.console.metrics import ConsoleMetrics
+from stream_app.console.view import View
 from stream_app.detection.decode import RejectReason
 from stream_app.detection.features import FEATURES, Feature
 from stream_app.detection.link_rules import LinkRules
@@ -132,6 +134,7 @@ def families() -> dict[str, str]:
     registry = CollectorRegistry()
     Metrics(registry)
     LimiterMetrics(registry, DecisionsTable(), lambda: 0, lambda: True)
+    ConsoleMetrics(registry, View(), None)
     return {family.name: family.type for family in registry.collect()}
 
 

@@ -70,7 +70,7 @@ def read_instructions(settings: Settings) -> Iterator[OperatorWord]:
 
 def read_records(settings: Settings, name: TopicName) -> Iterator[LogRecord]:
     """One of our topics as ``read_topic`` reads the decision log."""
-    consumer = _connect(settings)
+    consumer = connect(settings)
     try:
         yield from _read(consumer, settings.topic(name))
     except (KafkaError, OSError) as error:
@@ -90,7 +90,8 @@ def read_file(path: Path) -> Iterator[Decision | Unreadable]:
         raise DecisionLogError(f"{path}: {error.strerror or error}") from error
 
 
-def _connect(settings: Settings) -> KafkaConsumer:
+def connect(settings: Settings) -> KafkaConsumer:
+    """A consumer without a group, of committed records only; raises ``DecisionLogError`` when we are not let in."""
     try:
         check_admission(settings)
     except BrokerError as error:

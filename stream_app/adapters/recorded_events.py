@@ -65,6 +65,28 @@ def find_signals(settings: Settings, since_ms: int) -> Span:
     return Span(topic, 0, first, end, is_whole=first == 0)
 
 
+def find_spans(settings: Settings, name: TopicName, since_ms: int, most: int) -> list[Span]:
+    """Where the records of a topic since a time lie, in each partition; of more than ``most`` the newest.
+
+    By the time they were written. Raises ``RecordsGoneError`` when the topic cannot be read.
+    """
+    topic, consumer = settings.topic(name), new_consumer(settings)
+    try:
+        found = consumer.list_topics(topic, timeout=ANSWER_S).topics.get(topic)
+        places = [TopicPartition(topic, number, since_ms) for number in sorted(found.partitions)] if found else []
+        spans = []
+        for since in consumer.offsets_for_times(places, timeout=ANSWER_S):
+            begin, end = consumer.get_watermark_offsets(TopicPartition(topic, since.partition), timeout=ANSWER_S)
+            first = since.offset if since.error is None and since.offset >= begin else end
+            first = max(first, end - most // len(places))
+            spans.append(Span(topic, since.partition, first, end, is_whole=first <= since.offset or first == 0))
+    except KafkaException as error:
+        raise RecordsGoneError(f"{settings.broker}: {topic}: {_line(error)}") from error
+    finally:
+        consumer.close()
+    return spans
+
+
 def read_span(settings: Settings, span: Span, tenant_id: str, on_progress: OnProgress) -> Iterator[bytes]:
     """Values of a span's records that are, or may be, the tenant's, in order; memory is that of one batch.
 

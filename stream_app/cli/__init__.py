@@ -13,6 +13,7 @@ from stream_app import __version__
 COMMANDS = {
     "allow": "stream_app.cli.overrides",
     "campaigns": "stream_app.cli.campaigns",
+    "console": "stream_app.cli.console",
     "dead-letters": "stream_app.cli.dead_letters",
     "decisions": "stream_app.cli.decisions",
     "demo": "stream_app.cli.demo",

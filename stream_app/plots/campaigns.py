@@ -104,7 +104,7 @@ def panels_of(plot: CampaignPlot) -> list[SeriesPanel]:
     panels.append(SeriesPanel("Members", bins, _growth(plot, bins), instants))
     if plot.actions and plot.actions.decided:
         panels.append(
-            SeriesPanel(f"Decisions {each}, renewals among them", bins, _decided(plot.actions, bins), height=70)
+            SeriesPanel(f"Decisions {each}, renewals among them", bins, decided_series(plot.actions, bins), height=70)
         )
     return panels
 
@@ -140,8 +140,8 @@ def _growth(plot: CampaignPlot, bins: Bins) -> list[Series]:
     return found
 
 
-def _decided(actions: Actions, bins: Bins) -> list[Series]:
-    """Stacked by action, the mildest lowest: what is drawn first lies behind."""
+def decided_series(actions: Actions, bins: Bins) -> list[Series]:
+    """Decisions stacked by action, the mildest lowest: what is drawn first lies behind."""
     counts = [bins.gather({minute: made[action] for minute, made in actions.decided.items()}, add) for action in Action]
     stacked = [
         list(column) for column in zip(*(accumulate(column) for column in zip(*counts, strict=True)), strict=True)

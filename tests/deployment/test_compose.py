@@ -32,7 +32,7 @@ def test_the_file_is_what_the_compose_specification_asks_for() -> None:
 
 def test_everything_that_was_asked_for_runs() -> None:
     assert SERVICES.keys() == {
-        *("kafka", "topics", "worker", "campaigns", "limiter"),
+        *("kafka", "topics", "worker", "campaigns", "limiter", "console"),
         *("prometheus", "alertmanager", "grafana"),
     }
     assert SERVICES["worker"]["deploy"]["replicas"] == 2

@@ -13,7 +13,9 @@ from stream_app.topology import TOPICS, topic
 from tests.deployment.manifests import OVERLAYS, complaints, of_kind, pod_specs, rendered, selects
 
 WORKERS = ("stillwatch-worker", "stillwatch-campaigns")
-OURS = (*WORKERS, "stillwatch-limiter")
+#: What listens elsewhere than a worker does.
+PORTS = {"stillwatch-limiter": 8088, "stillwatch-console": 8090}
+OURS = (*WORKERS, *PORTS)
 
 
 def settings_of(overlay: str, pod: dict[str, Any]) -> dict[str, str]:
@@ -88,7 +90,7 @@ def test_probes_ask_what_they_are_for(overlay: str, name: str) -> None:
     (port,) = container["ports"]
     assert {container[kind]["httpGet"]["port"] for kind in paths} == {port["name"]}
     fields = settings_of(overlay, pod_specs(overlay)[name])
-    served = 8088 if name == "stillwatch-limiter" else int(fields.get("web_port", Settings().web_port))
+    served = PORTS.get(name) or int(fields.get("web_port", Settings().web_port))
     assert port["containerPort"] == served
     assert fields["web_bind"] == "0.0.0.0"  # noqa: S104 - the pod's own
 

@@ -1,0 +1,96 @@
+"""The pages that are not about one thing: overview, policy, audit."""
+
+from collections import Counter
+from typing import Any
+
+from aiohttp import web
+
+from stream_app.console.actions import can_undo
+from stream_app.console.figures import series_figure
+from stream_app.console.rendering import DESK, Desk, now_ms, page_of, render
+from stream_app.console.rows import Filter, Row, actions_of
+from stream_app.console.view import counted
+from stream_app.detection.decisions import Action
+from stream_app.plots.campaigns import decided_series
+from stream_app.plots.series import SeriesPanel
+from stream_app.plots.times import MINUTE_S, bins_of
+from stream_app.quantities import duration
+
+#: How far back the overview's plot reaches: a shift.
+_PLOTTED_MIN = 8 * 60
+_NEWEST = 12
+
+
+async def overview(request: web.Request) -> web.Response:
+    """What holds now, which campaigns there are, and what was decided last."""
+    desk = request.app[DESK]
+    now = now_ms()
+    held = desk.view.in_force(now)
+    newest = Filter().choose(desk.view.log, now)
+    return render(
+        request,
+        "overview.html",
+        held=counted(held),
+        denied=sum(row.action.severity >= Action.THROTTLE.severity and not row.is_simulated for row in held),
+        would_deny=sum(row.action.severity >= Action.THROTTLE.severity and row.is_simulated for row in held),
+        campaigns=campaign_lines(desk, held),
+        newest=newest[:_NEWEST],
+        figure=_decided(newest, now),
+        budget=desk.view.budget(now),
+        workers=desk.workers(),
+    )
+
+
+def campaign_lines(desk: Desk, held: list[Row]) -> list[dict[str, Any]]:
+    """Every campaign that stands, with how many subjects are held for it now."""
+    acted: Counter[str] = Counter(row.campaign_id for row in held if row.action.severity >= Action.THROTTLE.severity)
+    return [
+        one | {"held": sum(acted[name] for name in (one["campaign_id"], *one.get("aliases", ())))}
+        for one in desk.view.campaigns.headers()
+    ]
+
+
+def _decided(rows: list[Row], now: int) -> Any:
+    since_ms = now - _PLOTTED_MIN * 60_000
+    actions = actions_of(row for row in rows if row.issued_ms >= since_ms)
+    if not actions.decided:
+        return None
+    last = now // 60_000 + 1
+    bins = bins_of(range(max(min(actions.decided) - 10, last - _PLOTTED_MIN), last))
+    title = f"Decisions in {duration(bins.step_min * MINUTE_S)}, renewals among them"
+    return series_figure(SeriesPanel(title, bins, decided_series(actions, bins), height=70))
+
+
+async def policy_page(request: web.Request) -> web.Response:
+    """The policy in force, those before it, and the switch for enforcement."""
+    desk = request.app[DESK]
+    shown = next((one for one in desk.view.policies if one.record.id == request.query.get("id")), None)
+    return render(
+        request,
+        "policy.html",
+        shown=shown.policy if shown else desk.policy,
+        is_old=shown is not None and shown.policy is not desk.policy,
+        text=(shown.record.body or {}).get("yaml", "") if shown else _text_in_force(desk),
+        history=list(reversed(desk.view.policies)),
+        broker=desk.settings.broker,
+        switches=[word for word in reversed(desk.view.words) if word.record.type == "enforcement"][:20],
+    )
+
+
+def _text_in_force(desk: Desk) -> str:
+    return str((desk.view.policies[-1].record.body or {}).get("yaml", "")) if desk.view.policies else ""
+
+
+async def audit(request: web.Request) -> web.Response:
+    """Every word of an operator, newest first, with what took it back."""
+    view = request.app[DESK].view
+    text = request.query.get("text", "").strip().lower()
+    words = [
+        word
+        for word in reversed(view.words)
+        if text in f"{word.record.type} {word.record.subject or ''} {word.record.by} {word.record.reason}".lower()
+    ]
+    undone = view.undone()
+    page = page_of(words, request.query)
+    undoable = {word.record.id for word in page.rows if can_undo(word, view, undone)}
+    return render(request, "audit.html", page=page, undone=undone, undoable=undoable, text=text)

@@ -77,9 +77,9 @@ def find_spans(settings: Settings, name: TopicName, since_ms: int, most: int) ->
         spans = []
         for since in consumer.offsets_for_times(places, timeout=ANSWER_S):
             begin, end = consumer.get_watermark_offsets(TopicPartition(topic, since.partition), timeout=ANSWER_S)
-            first = since.offset if since.error is None and since.offset >= begin else end
-            first = max(first, end - most // len(places))
-            spans.append(Span(topic, since.partition, first, end, is_whole=first <= since.offset or first == 0))
+            found_first = since.offset if since.error is None and since.offset >= begin else begin
+            first = max(found_first, end - most // len(places))
+            spans.append(Span(topic, since.partition, first, end, is_whole=first == found_first))
     except KafkaException as error:
         raise RecordsGoneError(f"{settings.broker}: {topic}: {_line(error)}") from error
     finally:

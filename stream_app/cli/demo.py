@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -29,9 +31,10 @@ _SEED = 1
 @click.option(
     "--duration", default=50.0, show_default=True, type=click.FloatRange(20, 3600), help="Seconds of traffic."
 )
+@click.option("--stay", is_flag=True, help="Keep everything running until Ctrl-C, to look around in the console.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object when it is over, and nothing else.")
-def demo(events: Path | None, broker: str | None, duration: float, as_json: bool) -> None:
-    """Show the whole path: traffic, broker, worker, decisions, limiter.
+def demo(events: Path | None, broker: str | None, duration: float, stay: bool, as_json: bool) -> None:
+    """Show the whole path: traffic, broker, worker, decisions, limiter, console.
 
     Without --events, three hours of a made-up population's traffic are caught up with, then followed live; forty of its
     accounts are one campaign, and near the end one tenant runs away. The policy is enforced. On a real broker the
@@ -52,13 +55,20 @@ def demo(events: Path | None, broker: str | None, duration: float, as_json: bool
             def look(scene: Scene) -> None:
                 live.update(draw(scene))
 
-            result = run_demo(settings, traffic, live.update, look)
+            def end(scene: Scene, result: DemoResult) -> None:
+                if stay:
+                    live.stop()
+                    console.print(_closing(result), _invitation(scene), sep="\n", highlight=False, soft_wrap=True)
+                    _wait()
+
+            result = run_demo(settings, traffic, live.update, look, None if as_json else end)
     except (DemoError, BrokerError, EmbeddedBrokerError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.encode(result))
-    else:
+    elif not stay:
         console.print(_closing(result), highlight=False)
+        console.print("stillwatch demo --stay keeps everything running, to look around in the console")
 
 
 def _settings(broker: str | None, *, historic: bool) -> Settings:
@@ -83,6 +93,21 @@ def _opening(settings: Settings) -> str:
     if settings.embedded:
         return "[yellow]embedded broker:[/] real protocol, but it keeps nothing once the demo is over"
     return f"broker {settings.broker}, topics {settings.topic_prefix}.*"
+
+
+def _invitation(scene: Scene) -> str:
+    """Where to look, and how other commands reach the same topics."""
+    settings = scene.settings
+    return (
+        f"\n[bold]console[/]  {scene.console}\n"
+        f"other commands, such as stillwatch limiter, with STILLWATCH_BROKER={settings.broker} "
+        f"STILLWATCH_TOPIC_PREFIX={settings.topic_prefix}\nCtrl-C ends it"
+    )
+
+
+def _wait() -> None:
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def _found(campaign: FoundCampaign) -> str:

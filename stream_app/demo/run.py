@@ -16,6 +16,7 @@ from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.adapters.embedded_broker import EmbeddedBroker
 from stream_app.adapters.topic_admin import create_topics, partition_counts
 from stream_app.app import DEFAULT_POLICY
+from stream_app.demo.console import running_console
 from stream_app.demo.gateway import Gateway
 from stream_app.demo.observers import ControlTopicWatch
 from stream_app.demo.traffic import Traffic
@@ -31,7 +32,7 @@ _LOOK_S = 0.25
 
 
 class Scene(NamedTuple):
-    """Everything that is running, for whoever looks on."""
+    """Everything that is running, for whoever looks on; ``console`` is the address that signs one in there."""
 
     settings: Settings
     traffic: Traffic
@@ -39,6 +40,7 @@ class Scene(NamedTuple):
     watch: ControlTopicWatch
     limiter: Limiter
     started_s: float
+    console: str | None = None
 
 
 class FoundCampaign(Struct, frozen=True):
@@ -80,12 +82,17 @@ class DemoResult(Struct, frozen=True):
 
 Narrate = Callable[[str], None]
 Look = Callable[[Scene], None]
+#: What is done when the last decision is there, before everything is stopped.
+End = Callable[[Scene, DemoResult], None]
 
 
-def run_demo(settings: Settings, traffic: Callable[[], Traffic], narrate: Narrate, look: Look) -> DemoResult:
+def run_demo(
+    settings: Settings, traffic: Callable[[], Traffic], narrate: Narrate, look: Look, end: End | None = None
+) -> DemoResult:
     """Run from an empty table to the last decision; ``look`` is called four times a second.
 
-    ``settings.embedded`` decides on the broker; a real one gets the topics it lacks. Raises ``DemoError``.
+    ``settings.embedded`` decides on the broker; a real one gets the topics it lacks. With an ``end`` there is somebody
+    to look on, and so a console. Raises ``DemoError``.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stillwatch-demo-")))
@@ -99,8 +106,14 @@ def run_demo(settings: Settings, traffic: Callable[[], Traffic], narrate: Narrat
         narrate("starting two workers: one judges tenants, one looks for campaigns")
         workers = stack.enter_context(_workers(settings, folder))
         scene = stack.enter_context(_cast(settings, traffic()))
+        if end is not None:
+            faces = [f"http://127.0.0.1:{worker.face.port}" for worker in workers]
+            scene = scene._replace(console=stack.enter_context(running_console(settings, folder, faces)))
         _play(scene, workers, look)
-        return _result(scene, workers)
+        result = _result(scene, workers)
+        if end is not None:
+            end(scene, result)
+        return result
 
 
 class Workers(NamedTuple):

@@ -31,7 +31,8 @@ def draw(scene: Scene) -> Group:
         decisions.add_row(*_row(seen))
     most = sorted(gateway.denied.items(), key=lambda entry: (-entry[1], entry[0]))[:_SHOWN_DENIED]
     denied = Text("  ".join(f"denied {tenant}: {count:,}" for tenant, count in most), "dim")
-    return Group(figures, decisions, *_campaigns(scene), denied)
+    console = [Text(f"console  {scene.console}", no_wrap=True, overflow="ignore")] if scene.console else []
+    return Group(figures, decisions, *_campaigns(scene), denied, *console)
 
 
 def _campaigns(scene: Scene) -> Iterator[Text]:

@@ -1,4 +1,4 @@
-"""A campaign's links as a graph: what members share on the left, members with the same links together on the right."""
+"""A campaign's links as a graph: members between what they send and what they pay, sign up and connect with."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,17 @@ from math import sqrt
 
 from msgspec import Struct
 
-from stream_app.plots.shapes import path
 from stream_app.quantities import printable
 
 #: More hubs would be hard to follow, and more groups to tell apart; the rest is counted.
-MAX_HUBS, MAX_GROUPS = 14, 40
-_WIDTH, _LEFT, _RIGHT, _TOP = 900, 300, 800, 14
-_HUB_STEP, _MAX_RADIUS, _MIN_RADIUS = 34, 16.0, 3.0
-_GROUP_GAP = 4.0
+MAX_HUBS, MAX_GROUPS = 16, 40
+#: Groups of links that are drawn on the left: what is asked, and how. The others, on the right, are who asks.
+_LEFT_GROUPS = frozenset({"content", "client"})
+_WIDTH, _TOP = 900, 10
+_LEFT, _MIDDLE, _RIGHT = 212.0, 450.0, 688.0
+_HUB_STEP, _GROUP_GAP, _MAX_RADIUS, _MIN_RADIUS = 36.0, 5.0, 16.0, 4.0
 _MAX_NAME = 22
-#: Rounds in which hubs and groups are put beside what they are tied to; the order settles after a few.
+#: Rounds in which members are put beside what they are tied to, and hubs beside their members; it settles after a few.
 _ROUNDS = 6
 
 
@@ -27,6 +28,11 @@ class Hub(Struct, frozen=True):
     kind: str
     name: str
     tenants: int
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it tells what is asked, not who asks."""
+        return self.group in _LEFT_GROUPS
 
 
 class Group(Struct, frozen=True):
@@ -67,68 +73,85 @@ def graph_of(hubs: Sequence[Hub], carried: Mapping[str, Sequence[int]]) -> LinkG
 
 def draw_graph(graph: LinkGraph) -> str:
     """The graph as an SVG element without any style; tones are classes, hubs and edges carry ``data-hub``."""
-    right_height = sum(2 * _radius(graph, group) + _GROUP_GAP for group in graph.groups)
-    height = max(_HUB_STEP * len(graph.hubs), right_height) + 2 * _TOP
-    hub_step = (height - 2 * _TOP) / max(len(graph.hubs), 1)
-    hub_y = [_TOP + hub_step * (place + 0.5) for place in range(len(graph.hubs))]
-    group_step = (height - 2 * _TOP - right_height) / max(len(graph.groups), 1)
+    members_height = sum(2 * _radius(graph, group) + _GROUP_GAP for group in graph.groups)
+    most_hubs = max(sum(hub.is_left for hub in graph.hubs), sum(not hub.is_left for hub in graph.hubs))
+    height = max(_HUB_STEP * most_hubs, members_height)
+    hub_y = _hub_heights(graph.hubs, height)
+    gap = (height - members_height) / max(len(graph.groups), 1) + _GROUP_GAP
     edges, nodes, y = [], [], float(_TOP)
     for group in graph.groups:
         radius = _radius(graph, group)
-        y += radius + (_GROUP_GAP + group_step) / 2
+        y += radius + gap / 2
         edges += [_edge(graph.hubs[place], place, hub_y[place], y, group.members) for place in group.hubs]
         nodes.append(_group(group, y, radius))
-        y += radius + (_GROUP_GAP + group_step) / 2
+        y += radius + gap / 2
     hubs = "".join(_hub(hub, place, hub_y[place]) for place, hub in enumerate(graph.hubs))
     told = f"links between {sum(group.members for group in graph.groups):,} members and {len(graph.hubs)} shared values"
     return (
-        f'<svg class="links" viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{told}">'
+        f'<svg class="links" viewBox="0 0 {_WIDTH} {height + 2 * _TOP:.0f}" role="img" aria-label="{told}">'
         f"{''.join(edges)}{hubs}{''.join(nodes)}</svg>"
     )
 
 
+def _hub_heights(hubs: Sequence[Hub], height: float) -> list[float]:
+    """Hubs of each side spread over the whole height, in their order."""
+    found = [0.0] * len(hubs)
+    for is_left in (True, False):
+        places = [place for place, hub in enumerate(hubs) if hub.is_left is is_left]
+        for row, place in enumerate(places):
+            found[place] = _TOP + height * (row + 0.5) / len(places)
+    return found
+
+
 def _ordered(graph: LinkGraph) -> LinkGraph:
-    """Put hubs and groups into an order in which few edges cross: each at the mean place of what it is tied to."""
-    hub_order = list(range(len(graph.hubs)))
+    """Put hubs and groups into an order in which few edges cross; hubs of one group of links stay together."""
+    kinds = list(dict.fromkeys(hub.group for hub in graph.hubs))
+    order = sorted(range(len(graph.hubs)), key=lambda hub: kinds.index(graph.hubs[hub].group))
     groups = list(graph.groups)
     for _ in range(_ROUNDS):
-        place_of = {hub: place for place, hub in enumerate(hub_order)}
-        groups.sort(key=lambda group: (_mean([place_of[hub] for hub in group.hubs]), group.hubs))
-        pulls: dict[int, list[int]] = {hub: [] for hub in hub_order}
+        height_of = dict(zip(order, _hub_heights([graph.hubs[hub] for hub in order], 1.0), strict=True))
+        groups.sort(key=lambda group: (_mean([height_of[hub] for hub in group.hubs]), group.hubs))
+        pulls: dict[int, list[float]] = {hub: [] for hub in order}
         for place, group in enumerate(groups):
             for hub in group.hubs:
                 pulls[hub].append(place)
-        hub_order.sort(key=lambda hub: (_mean(pulls[hub]), hub))
-    place_of = {hub: place for place, hub in enumerate(hub_order)}
+        of_kind = {
+            kind: _mean([pull for hub in order if graph.hubs[hub].group == kind for pull in pulls[hub]])
+            for kind in kinds
+        }
+        order.sort(key=lambda hub: (of_kind[graph.hubs[hub].group], graph.hubs[hub].group, _mean(pulls[hub]), hub))
+    place_of = {hub: place for place, hub in enumerate(order)}
     moved = [Group(tuple(sorted(place_of[hub] for hub in one.hubs)), one.members, one.sample) for one in groups]
-    return LinkGraph([graph.hubs[hub] for hub in hub_order], moved, graph.alone, graph.left)
+    return LinkGraph([graph.hubs[hub] for hub in order], moved, graph.alone, graph.left)
 
 
-def _mean(places: Sequence[int]) -> float:
+def _mean(places: Sequence[float]) -> float:
     return sum(places) / len(places) if places else 0.0
 
 
 def _radius(graph: LinkGraph, group: Group) -> float:
     most = max(one.members for one in graph.groups)
-    return max(_MAX_RADIUS * sqrt(group.members / most), _MIN_RADIUS) if most > 1 else 2 * _MIN_RADIUS
+    return max(_MAX_RADIUS * sqrt(group.members / most), _MIN_RADIUS) if most > 1 else 1.5 * _MIN_RADIUS
 
 
 def _edge(hub: Hub, place: int, hub_y: float, y: float, members: int) -> str:
-    middle = (_LEFT + _RIGHT) / 2
-    width = min(1 + sqrt(members) / 2, 5)
+    start = _LEFT if hub.is_left else _RIGHT
+    middle = (start + _MIDDLE) / 2
+    width = min(0.8 + sqrt(members) / 2, 5)
     return (
         f'<path class="edge group-{hub.group}" data-hub="{place}" stroke-width="{width:.1f}"'
-        f' d="M{_LEFT} {hub_y:.1f}C{middle} {hub_y:.1f} {middle} {y:.1f} {_RIGHT} {y:.1f}"/>'
+        f' d="M{start:g} {hub_y:.1f}C{middle:g} {hub_y:.1f} {middle:g} {y:.1f} {_MIDDLE:g} {y:.1f}"/>'
     )
 
 
 def _hub(hub: Hub, place: int, y: float) -> str:
     name = printable(hub.name if len(hub.name) <= _MAX_NAME else f"{hub.name[:_MAX_NAME]}…")
-    box = path([(_LEFT - 4, y - 6), (_LEFT + 2, y - 6), (_LEFT + 2, y + 6), (_LEFT - 4, y + 6)])
+    x, anchor, words_x = (_LEFT, "end", _LEFT - 12) if hub.is_left else (_RIGHT, "start", _RIGHT + 12)
     told = f"{hub.kind} {printable(hub.name)}, carried by {hub.tenants:,} tenants in all"
-    words = f'<text x="{_LEFT - 12}" text-anchor="end" class='
+    words = f'<text x="{words_x:g}" text-anchor="{anchor}" class='
     return (
-        f'<g class="hub group-{hub.group}" data-hub="{place}"><title>{escape(told)}</title><path d="{box}Z"/>'
+        f'<g class="hub group-{hub.group}" data-hub="{place}"><title>{escape(told)}</title>'
+        f'<rect x="{x - 3:g}" y="{y - 7:.1f}" width="6" height="14" rx="1.5"/>'
         f'{words}"dim" y="{y - 3:.1f}" font-size="11">{escape(hub.kind)}</text>'
         f'{words}"text" y="{y + 10:.1f}" font-size="12.5">{escape(name)}</text></g>'
     )
@@ -137,8 +160,8 @@ def _hub(hub: Hub, place: int, y: float) -> str:
 def _group(group: Group, y: float, radius: float) -> str:
     some = ", ".join(printable(name) for name in group.sample)
     more = f" and {group.members - len(group.sample):,} more" if group.members > len(group.sample) else ""
-    label = f'<text class="dim" x="{_RIGHT + 26}" y="{y + 4:.1f}" font-size="12">{group.members:,}</text>'
+    label = f'<text class="count" x="{_MIDDLE:g}" y="{y + 4:.1f}" font-size="11">{group.members:,}</text>'
     return (
         f'<g class="node" data-hubs="{" ".join(map(str, group.hubs))}"><title>{escape(some)}{more}</title>'
-        f'<circle cx="{_RIGHT}" cy="{y:.1f}" r="{radius:.1f}"/>{label if group.members > 1 else ""}</g>'
+        f'<circle cx="{_MIDDLE:g}" cy="{y:.1f}" r="{radius:.1f}"/>{label if radius >= 9 else ""}</g>'
     )

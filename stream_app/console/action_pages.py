@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from time import time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -26,7 +25,7 @@ async def act(request: web.Request) -> web.Response:
     person = need(request, _role(request, asked))
     back = local_path(form.get("back", "/"))
     try:
-        record = record_of(asked, person, desk.view, datetime.now(UTC))
+        record = record_of(asked, person, desk.view, datetime.fromtimestamp(desk.clock(), UTC))
         offset = await asyncio.to_thread(desk.publish, record)
     except (ActionError, PublishError) as error:
         return render(request, "refused.html", status=400, told=str(error), back=back)
@@ -68,7 +67,7 @@ def _let_in(request: web.Request, token: str, following: str) -> web.Response:
         _log.warning("a token was refused", peer=request.remote)
         return _ask(request, "This token is nobody's.")
     answer = web.Response(status=303, headers={"Location": following})
-    session = request.app[SIGN_INS].session_of(person, time())
+    session = request.app[SIGN_INS].session_of(person, request.app[DESK].clock())
     answer.set_cookie(COOKIE, session, max_age=SESSION_S, httponly=True, samesite="Lax", secure=request.secure)
     return answer
 

@@ -86,12 +86,12 @@ def record_of(asked: Asked, person: Person, view: View, now: datetime) -> Operat
     return new_record(kind, by=person.name, reason=reason, subject=subject, expires_at=expires_at, body=body)
 
 
-def can_undo(word: Word, view: View, undone: Mapping[str, Word]) -> bool:
+def can_undo(word: Word, view: View, undone: Mapping[str, Word], now_ms: int) -> bool:
     """Whether a word has an opposite, and has not been taken back."""
     if word.problem or word.record.id in undone:
         return False
     try:
-        _opposite(word.record, view, datetime.now(UTC))
+        _opposite(word.record, view, datetime.fromtimestamp(now_ms / 1000, UTC))
     except ActionError:
         return False
     return True

@@ -11,7 +11,7 @@ from stream_app.console.campaign_traffic import Measure
 from stream_app.console.extracts import tokens_of, traffic_of
 from stream_app.console.figures import bar, series_figure, spread
 from stream_app.console.pages import campaign_lines
-from stream_app.console.rendering import DESK, Desk, now_ms, page_of, render
+from stream_app.console.rendering import DESK, Desk, page_of, render
 from stream_app.console.rows import Row, actions_of
 from stream_app.detection.decisions import Subject
 from stream_app.memberships import GROUPS, SCOPES
@@ -27,7 +27,7 @@ ROLES = ("block", "act", "member")
 async def campaigns(request: web.Request) -> web.Response:
     """All campaigns, the confirmed first."""
     desk = request.app[DESK]
-    return render(request, "campaigns.html", campaigns=campaign_lines(desk, desk.view.in_force(now_ms())))
+    return render(request, "campaigns.html", campaigns=campaign_lines(desk, desk.view.in_force(desk.now_ms)))
 
 
 async def campaign(request: web.Request) -> web.Response:
@@ -54,7 +54,7 @@ async def campaign(request: web.Request) -> web.Response:
         changes=desk.view.campaigns.changes(found["campaign_id"])[::-1],
         words=words,
         undone=undone,
-        undoable={word.record.id for word in words if can_undo(word, desk.view, undone)},
+        undoable={word.record.id for word in words if can_undo(word, desk.view, undone, desk.now_ms)},
         **_members(request, found),
     )
 
@@ -126,7 +126,7 @@ def _counted_roles(found: dict[str, Any]) -> dict[str, int]:
 
 def _on_values(desk: Desk, ids: set[str]) -> list[Row]:
     """What holds on values that members share."""
-    held = [row for row in desk.view.in_force(now_ms()) if row.campaign_id in ids and row.scope in SCOPES]
+    held = [row for row in desk.view.in_force(desk.now_ms) if row.campaign_id in ids and row.scope in SCOPES]
     return sorted(held, key=lambda row: (-row.action.severity, row.key))[:50]
 
 

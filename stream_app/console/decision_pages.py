@@ -9,7 +9,7 @@ from aiohttp import web
 from stream_app.console.actions import can_undo
 from stream_app.console.extracts import Rules, timeline_of
 from stream_app.console.figures import panel_figure
-from stream_app.console.rendering import DESK, Desk, now_ms, page_of, render
+from stream_app.console.rendering import DESK, Desk, page_of, render
 from stream_app.console.rows import ORIGINS, SCOPES, Filter, FilterError, Row, parse_filter
 from stream_app.detection.decisions import tenant_subject
 from stream_app.detection.operators import Override, Release, SetPolicy, Watch, parse_operator
@@ -21,12 +21,12 @@ _MAX_MARKS = 200
 
 async def decisions(request: web.Request) -> web.Response:
     """The decision log with filters; ``now=yes`` shows only what holds."""
-    view = request.app[DESK].view
+    desk = request.app[DESK]
+    view, now = desk.view, desk.now_ms
     try:
         asked, problem = parse_filter(request.query), ""
     except FilterError as error:
         asked, problem = Filter(), str(error)
-    now = now_ms()
     rows = asked.choose(view.in_force(now) if asked.now else view.log, now)
     codes = sorted({code for row in rows[:2_000] for code in row.codes.split()} | ({asked.reason} - {""}))
     return render(
@@ -77,7 +77,7 @@ async def tenant(request: web.Request) -> web.Response:
     key = f"tenant:{tenant_subject(tenant_id)}"
     words = desk.view.words_on({key, *(row.key for row in rows)})
     undone = desk.view.undone()
-    now = now_ms()
+    now = desk.now_ms
     return render(
         request,
         "tenant.html",
@@ -90,7 +90,7 @@ async def tenant(request: web.Request) -> web.Response:
         page=page_of(rows[::-1], request.query),
         words=words,
         undone=undone,
-        undoable={word.record.id for word in words if can_undo(word, desk.view, undone)},
+        undoable={word.record.id for word in words if can_undo(word, desk.view, undone, now)},
         shown=request.query.get("decision", ""),
     )
 

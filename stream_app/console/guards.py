@@ -1,7 +1,6 @@
 """What stands before every page: who asks, whether a form is ours, and headers that leave a browser no room."""
 
 from collections.abc import Awaitable, Callable
-from time import time
 from urllib.parse import quote
 
 from aiohttp import web
@@ -30,6 +29,8 @@ MAX_FORM_BYTES = 64 * 1024
 _OPEN = ("/health", "/ready", "/metrics", "/sign-in", "/static/")
 
 PERSON: web.RequestKey[Person] = web.RequestKey("person", Person)
+#: Seconds since 1970.
+CLOCK: web.AppKey[Callable[[], float]] = web.AppKey("clock", Callable)  # type: ignore[arg-type]
 SIGN_INS: web.AppKey[SignIns] = web.AppKey("sign_ins", SignIns)
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,7 +57,7 @@ async def know_person(request: web.Request, handler: Next) -> web.StreamResponse
         return await handler(request)
     sign_ins = request.app[SIGN_INS]
     person = sign_ins.by_proxy(request.remote, request.headers) or sign_ins.by_session(
-        request.cookies.get(COOKIE, ""), time()
+        request.cookies.get(COOKIE, ""), request.app[CLOCK]()
     )
     if person is None:
         if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from stream_app.console.actions import can_undo
 from stream_app.console.figures import series_figure
-from stream_app.console.rendering import DESK, Desk, now_ms, page_of, render
+from stream_app.console.rendering import DESK, Desk, page_of, render
 from stream_app.console.rows import Filter, Row, actions_of
 from stream_app.console.view import counted
 from stream_app.detection.decisions import Action
@@ -24,7 +24,7 @@ _NEWEST = 12
 async def overview(request: web.Request) -> web.Response:
     """What holds now, which campaigns there are, and what was decided last."""
     desk = request.app[DESK]
-    now = now_ms()
+    now = desk.now_ms
     held = desk.view.in_force(now)
     newest = Filter().choose(desk.view.log, now)
     return render(
@@ -83,7 +83,8 @@ def _text_in_force(desk: Desk) -> str:
 
 async def audit(request: web.Request) -> web.Response:
     """Every word of an operator, newest first, with what took it back."""
-    view = request.app[DESK].view
+    desk = request.app[DESK]
+    view = desk.view
     text = request.query.get("text", "").strip().lower()
     words = [
         word
@@ -92,5 +93,5 @@ async def audit(request: web.Request) -> web.Response:
     ]
     undone = view.undone()
     page = page_of(words, request.query)
-    undoable = {word.record.id for word in page.rows if can_undo(word, view, undone)}
+    undoable = {word.record.id for word in page.rows if can_undo(word, view, undone, desk.now_ms)}
     return render(request, "audit.html", page=page, undone=undone, undoable=undoable, text=text)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from stream_app import __version__
 from stream_app.console.actions import LIVES, NAMES, role_needed
@@ -25,6 +26,8 @@ from stream_app.settings import Settings
 
 #: A view that is older than this is said to be so.
 STALE_S = 15.0
+#: The last time that a date can name.
+_LAST_MS = 253_402_300_799_000
 
 
 class Desk(NamedTuple):
@@ -37,6 +40,12 @@ class Desk(NamedTuple):
     seed_policy: Policy
     publish: Callable[[OperatorRecord], int]
     workers: "Callable[[], list[WorkerHealth]]"
+    clock: Callable[[], float] = time.time
+
+    @property
+    def now_ms(self) -> int:
+        """The time by which decisions hold or have ended."""
+        return int(self.clock() * 1000)
 
     @property
     def policy(self) -> Policy:
@@ -95,11 +104,6 @@ def render(request: web.Request, template: str, *, status: int = 200, **values: 
     )
 
 
-def now_ms() -> int:
-    """The time by which decisions hold or have ended."""
-    return int(time.time() * 1000)
-
-
 def _given(request: web.Request) -> dict[str, Any]:
     desk = request.app[DESK]
     person = request.get(PERSON)
@@ -119,18 +123,23 @@ def _given(request: web.Request) -> dict[str, Any]:
         "age_s": age_s or 0.0,
         "records_read": desk.reader.records_read if desk.reader else 0,
         "recorded": request.query.get("recorded", ""),
-        "now_ms": now_ms(),
+        "now_ms": desk.now_ms,
     }
 
 
-def _when(at_ms: int) -> str:
+@pass_context
+def _when(context: Context, at_ms: int) -> str:
     """A time of today by the clock, of another day with its date; UTC."""
-    at = datetime.fromtimestamp(min(max(at_ms, 0), 1 << 47) / 1000, UTC)
-    return at.strftime("%H:%M:%S" if at.date() == datetime.now(UTC).date() else "%-d %b %H:%M")
+    at, now = _at(at_ms), _at(context["now_ms"])
+    return at.strftime("%H:%M:%S" if at.date() == now.date() else "%-d %b %H:%M")
 
 
 def _iso(at_ms: int) -> str:
-    return datetime.fromtimestamp(min(max(at_ms, 0), 1 << 47) / 1000, UTC).isoformat(timespec="seconds")
+    return _at(at_ms).isoformat(timespec="seconds")
+
+
+def _at(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(min(max(at_ms, 0), _LAST_MS) / 1000, UTC)
 
 
 def _ms(time_text: str | datetime) -> int:
@@ -153,8 +162,9 @@ def _scope(key: str) -> str:
     return SCOPES.get(scope, scope)
 
 
-def _left(until_ms: int) -> str:
-    left_s = (until_ms - now_ms()) / 1000
+@pass_context
+def _left(context: Context, until_ms: int) -> str:
+    left_s = (until_ms - context["now_ms"]) / 1000
     return duration(left_s) if left_s > 0 else "over"
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from stream_app.console.action_pages import act, sign_in, sign_in_page, sign_out
 from stream_app.console.campaign_pages import campaign, campaigns, tokens, traffic
 from stream_app.console.decision_pages import decision, decisions, tenant, timeline
-from stream_app.console.guards import MAX_FORM_BYTES, SIGN_INS, Next, check_form, know_person, set_headers
+from stream_app.console.guards import CLOCK, MAX_FORM_BYTES, SIGN_INS, Next, check_form, know_person, set_headers
 from stream_app.console.live import LISTENERS, Listeners, let_go, live
 from stream_app.console.metrics import ConsoleMetrics
 from stream_app.console.pages import audit, overview, policy_page
@@ -32,7 +32,7 @@ def create_console_app(desk: Desk, sign_ins: SignIns, registry: CollectorRegistr
     app = web.Application(
         middlewares=[set_headers, _counting(metrics), _telling, know_person, check_form], client_max_size=MAX_FORM_BYTES
     )
-    app[DESK], app[SIGN_INS], app[LISTENERS] = desk, sign_ins, Listeners()
+    app[DESK], app[SIGN_INS], app[LISTENERS], app[CLOCK] = desk, sign_ins, Listeners(), desk.clock
     app.on_shutdown.append(let_go)
     pages = {
         "/": overview,

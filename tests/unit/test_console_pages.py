@@ -1,0 +1,282 @@
+"""The console's pages and forms over HTTP, on a world without a broker."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+
+from stream_app.console.people import SignIns, one_token
+from tests.console_worlds import CAMPAIGN, World, decision, header, world_of
+
+ADMIN, ANALYST, VIEWER = (
+    {"X-Forwarded-User": role, "X-Forwarded-Groups": f"stillwatch-{role}"} for role in ("admin", "analyst", "viewer")
+)
+HTML = {"Accept": "text/html"}
+PAGES = (
+    *("/", "/decisions", "/campaigns", "/policy", "/audit", f"/campaign?id={CAMPAIGN}", "/policy?id=p1"),
+    *("/tenant?id=tenant-10003", "/tenant?id=nobody", "/tenant", "/tenant/timeline?id=nobody", "/sign-in"),
+    "/decision?id=tenant:tenant-00283%20observe%201200",
+)
+
+Visit = Callable[[TestClient[Any, Any]], Awaitable[Any]]
+
+
+def visit(world: World, visiting: Visit, sign_ins: SignIns | None = None) -> Any:
+    async def run() -> Any:
+        async with TestClient(TestServer(world.app(sign_ins))) as client:
+            return await visiting(client)
+
+    return asyncio.run(run())
+
+
+def got(world: World, path: str, headers: dict[str, str] = VIEWER) -> tuple[int, str, ClientResponse]:
+    async def visiting(client: TestClient[Any, Any]) -> tuple[int, str, ClientResponse]:
+        answer = await client.get(path, headers=HTML | headers, allow_redirects=False)
+        return answer.status, await answer.text(), answer
+
+    return visit(world, visiting)  # type: ignore[no-any-return]
+
+
+def sent(world: World, headers: dict[str, str] = ANALYST, token: str | None = None, **form: str) -> tuple[int, str]:
+    async def visiting(client: TestClient[Any, Any]) -> tuple[int, str]:
+        page = await (await client.get("/", headers=HTML | headers)).text()
+        given = token if token is not None else re.search(r'name="form_token" value="(\w+)"', page)[1]  # type: ignore[index]
+        answer = await client.post(
+            "/actions", data=form | {"form_token": given}, headers=HTML | headers, allow_redirects=False
+        )
+        return answer.status, answer.headers.get("Location", "") or await answer.text()
+
+    return visit(world, visiting)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("world", [world_of(3), World()], ids=["full", "empty"])
+def test_every_page_is_drawn_full_and_empty_under_a_strict_policy(world: World, path: str) -> None:
+    status, text, answer = got(world, path)
+    assert status in {200, 404}
+    assert "</html>" in text or "timeline" in path
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r"<script(?! src=\"/static)|<style|\sstyle=|\son\w+=|javascript:", text)
+
+
+def test_what_comes_from_events_stays_text() -> None:
+    evil = "<script>alert(1)</script>"
+    world = world_of(2)
+    world.decide(decision("tenant:%3Cscript%3E", tenant_id=evil, reasons=[{**decision()["reasons"][0], "code": evil}]))
+    world.view.campaigns.apply("c", orjson.dumps(header(0) | {"campaign_id": evil, "kind": evil}))
+    for path in ("/", "/decisions", f"/tenant?id={evil}", "/campaigns"):
+        assert "<script>alert" not in got(world, path)[1]
+    assert "&lt;script&gt;" in got(world, "/")[1]
+
+
+def test_who_has_not_signed_in_sees_nothing() -> None:
+    world = world_of(2)
+    status, _, answer = got(world, "/decisions?text=a&page=2", {})
+    assert (status, answer.headers["Location"]) == (303, "/sign-in?next=/decisions?text%3Da%26page%3D2")
+    assert got(world, "/live", {"Accept": "text/event-stream"})[0] == 401
+    forged = {"X-Forwarded-User": "mara", "X-Forwarded-Groups": "stillwatch-admin"}
+    assert visit(world, lambda client: client.get("/", headers=forged), SignIns({}, [])).status == 401
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/static/console.css", "/sign-in"])
+def test_probes_and_what_signing_in_needs_ask_nobody(path: str) -> None:
+    assert got(world_of(1), path, {})[0] == 200
+
+
+def test_a_token_signs_in_and_out() -> None:
+    token, people = one_token("ada")
+
+    async def visiting(client: TestClient[Any, Any]) -> list[int]:
+        codes = [(await client.post("/sign-in", data={"token": "wrong"}, allow_redirects=False)).status]
+        entered = await client.get(f"/sign-in?token={token}&next=//evil.example", allow_redirects=False)
+        assert entered.headers["Location"] == "/"
+        cookie = entered.cookies["stillwatch-session"]
+        assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+        client.session.cookie_jar.clear()
+        jar = {"Cookie": f"stillwatch-session={cookie.value}"}
+        page = await client.get("/", headers=jar)
+        codes.append(page.status)
+        form_token = re.search(r'name="form_token" value="(\w+)"', await page.text())[1]  # type: ignore[index]
+        out = await client.post("/sign-out", data={"form_token": form_token}, headers=jar, allow_redirects=False)
+        assert 'stillwatch-session=""' in out.headers["Set-Cookie"]
+        return [*codes, out.status]
+
+    assert visit(world_of(1), visiting, SignIns(people, [])) == [401, 200, 303]
+
+
+RELEASE = {
+    "type": "release",
+    "subject": "tenant:tenant-10003",
+    "reason": "a customer wrote",
+    "back": "/tenant?id=tenant-10003",
+}
+
+
+def test_a_release_is_an_operator_record_in_the_persons_name() -> None:
+    world = world_of(5)
+    status, place = sent(world, **RELEASE)
+    (record,) = world.written
+    assert (status, place) == (303, f"/tenant?id=tenant-10003&recorded={record.id}")
+    assert (record.type, record.subject, record.by, record.reason) == (
+        "release",
+        "tenant:tenant-10003",
+        "analyst",
+        "a customer wrote",
+    )
+    assert "a customer wrote" in got(world, "/audit")[1]
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"type": "confirm", "subject": f"campaign:{CAMPAIGN}"}, {}),
+        ({"type": "dismiss", "subject": f"campaign:{CAMPAIGN}", "hours": "24"}, {}),
+        ({"type": "allow", "subject": "tenant:tenant-10001", "hours": "168"}, {}),
+        ({"type": "override", "subject": "tenant:tenant-10001", "hours": "24"}, {"action": "block"}),
+    ],
+)
+def test_each_action_is_its_record_and_its_opposite_takes_it_back(
+    form: dict[str, str], expected: dict[str, str]
+) -> None:
+    world = world_of(5)
+    assert sent(world, reason="because", **form)[0] == 303
+    (first,) = world.written
+    assert first.type == form["type"]
+    assert (first.body or {}) == expected
+    assert bool(first.expires_at) == ("hours" in form)
+    assert sent(world, reason="was wrong", undoes=first.id)[0] == 303
+    opposites = {"confirm": "dismiss", "dismiss": "confirm", "allow": "release", "override": "release"}
+    second = world.written[1]
+    assert (second.type, second.subject) == (opposites[first.type], first.subject)
+    assert second.body == {"undoes": first.id}
+    assert sent(world, reason="again", undoes=first.id)[0] == 400
+    assert "undone by analyst" in got(world, "/audit")[1]
+
+
+def test_a_release_is_taken_back_by_what_it_ended() -> None:
+    world = world_of(5)
+    sent(world, **RELEASE)
+    assert sent(world, reason="it was them", undoes=world.written[0].id)[0] == 303
+    again = world.written[1]
+    assert (again.type, again.subject) == ("override", "tenant:tenant-10003")
+    assert again.body == {"action": "block", "undoes": world.written[0].id}
+
+
+def test_only_an_admin_switches_enforcement() -> None:
+    world = world_of(1)
+    off = {"type": "enforcement", "enforced": "no", "reason": "false alarms"}
+    assert sent(world, ANALYST, **off)[0] == 403
+    assert sent(world, ADMIN, **off)[0] == 303
+    assert world.written[0].body == {"enforced": False}
+    assert "enforcement is switched off" in got(world, "/")[1]
+    assert sent(world, ANALYST, reason="on", undoes=world.written[0].id)[0] == 403
+    assert sent(world, ADMIN, reason="on", undoes=world.written[0].id)[0] == 303
+    assert world.view.is_enforced()
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "status"),
+    [
+        ({}, VIEWER, 403),
+        ({"reason": "  "}, ANALYST, 400),
+        ({"reason": "x" * 513}, ANALYST, 400),
+        ({"type": "policy"}, ANALYST, 400),
+        ({"type": "forget"}, ADMIN, 400),
+        ({"type": "allow"}, ANALYST, 400),
+        ({"type": "override", "subject": "tenant:nobody", "hours": "1"}, ANALYST, 400),
+        ({"undoes": "unheard"}, ANALYST, 400),
+        ({"token": "0" * 48}, ANALYST, 403),
+        ({"token": ""}, ANALYST, 403),
+    ],
+)
+def test_what_may_not_be_done_writes_nothing(changes: dict[str, str], headers: dict[str, str], status: int) -> None:
+    world = world_of(5)
+    assert sent(world, headers, **(RELEASE | changes))[0] == status
+    assert world.written == []
+
+
+def test_a_form_of_another_site_is_refused() -> None:
+    world = world_of(5)
+    status, told = sent(world, ANALYST | {"Sec-Fetch-Site": "cross-site"}, **RELEASE)
+    assert status == 403
+    assert "another site" in told
+    assert world.written == []
+
+
+def test_a_viewer_is_offered_no_action() -> None:
+    world = world_of(3)
+    for path in (f"/campaign?id={CAMPAIGN}", "/tenant?id=tenant-10001", "/policy"):
+        assert 'action="/actions"' not in got(world, path, VIEWER)[1]
+        assert 'action="/actions"' in got(world, path, ADMIN)[1]
+
+
+def test_lists_are_paged_and_pages_out_of_range_are_the_nearest() -> None:
+    world = world_of(120)
+    text = got(world, "/decisions?page=2")[1]
+    assert "51–100 of 123" in text.replace("\u2013", "–")
+    for odd in ("0", "-1", "x", "9" * 30):
+        assert got(world, f"/decisions?page={odd}")[0] == 200
+    assert "101–120 of 120" in got(world, f"/campaign?id={CAMPAIGN}&page=3")[1]
+    assert "No member fits" in got(world, f"/campaign?id={CAMPAIGN}&text=zzz")[1]
+
+
+def test_a_filter_that_cannot_be_read_is_told() -> None:
+    status, text, _ = got(world_of(1), "/decisions?action=ban")
+    assert status == 400
+    assert "This filter cannot be read" in text
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/decision?id=x", "/campaign?id=x", "/campaign/traffic?id=x"])
+def test_what_is_not_there_is_a_page_that_says_so(path: str) -> None:
+    status, text, _ = got(world_of(1), path)
+    assert status == 404
+    assert "</html>" in text
+
+
+def test_a_figure_that_kafka_does_not_give_is_told_without_waiting() -> None:
+    async def visiting(client: TestClient[Any, Any]) -> list[int]:
+        return [
+            (await client.get(f"/campaign/{part}?id={CAMPAIGN}", headers=VIEWER)).status
+            for part in ("traffic", "tokens")
+        ]
+
+    assert visit(world_of(3), visiting) == [202, 202]
+
+
+def test_live_pages_hear_of_a_change() -> None:
+    world = world_of(1)
+
+    async def visiting(client: TestClient[Any, Any]) -> bytes:
+        async with client.get("/live", headers=VIEWER) as stream:
+            await stream.content.readuntil(b"\n\n")
+            world.decide(decision("tenant:new"))
+            heard: bytes = await stream.content.readuntil(b"\n\n")
+            return heard
+
+    assert visit(world, visiting).startswith(b"event: change\ndata: ")
+
+
+def test_a_campaign_of_ten_thousand_is_drawn_within_a_second() -> None:
+    world = world_of(10_000)
+
+    async def visiting(client: TestClient[Any, Any]) -> list[float]:
+        taken = []
+        for page in (1, 2, 100):
+            before = time.process_time()
+            answer = await client.get(f"/campaign?id={CAMPAIGN}&page={page}", headers=HTML | VIEWER)
+            assert "10,000" in await answer.text()
+            taken.append(time.process_time() - before)
+        return taken
+
+    taken = visit(world, visiting)
+    assert max(taken) < 1, taken

@@ -14,7 +14,14 @@ from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, decode_record
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, EmitDecision, EmitSignal, Tally
-from stream_app.detection.operators import Feedback, Instruction, JournalEntry, SetPolicy, parse_operator
+from stream_app.detection.operators import (
+    Feedback,
+    Forget,
+    Instruction,
+    JournalEntry,
+    SetPolicy,
+    parse_operator,
+)
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
@@ -197,6 +204,8 @@ class Replay:
         self._told_stage = offset
         if isinstance(instruction, SetPolicy):
             self._stage.adopt(instruction.policy)
+        elif isinstance(instruction, Forget):
+            self._stage.forget(instruction.tenant_id)
         elif isinstance(instruction, Feedback):
             yield from self._obeyed(self._stage.hear(instruction, self._newest_ms) or ())
 

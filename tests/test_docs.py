@@ -39,7 +39,7 @@ from stream_app.settings import Settings
 from stream_app.simulate.campaigns import SCENARIOS
 from stream_app.simulate.campaigns.hard_negatives import HARD_NEGATIVES
 from stream_app.simulate.campaigns.wrappers import FAMILIES
-from stream_app.topology import TopicName
+from stream_app.topology import DAY_MS, TOPICS, TopicName, TopicSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -185,6 +185,17 @@ def test_the_policy_shown_is_one() -> None:
 @pytest.mark.parametrize("name", [*RejectReason, *TopicName], ids=str)
 def test_every_refusal_and_topic_is_documented(name: str) -> None:
     assert str(name) in rows("operating")
+
+
+@pytest.mark.parametrize("spec", TOPICS, ids=lambda spec: spec.name)
+def test_what_every_topic_keeps_of_a_tenant_is_documented(spec: TopicSpec) -> None:
+    _, how_long, erased = rows("retention")[spec.name]
+    retention_ms = int(spec.config.get("retention.ms", 0))
+    if "compact" in spec.config["cleanup.policy"]:
+        assert "tombstone" in erased
+    else:
+        days = retention_ms // DAY_MS
+        assert how_long == ("for ever" if retention_ms < 0 else f"{days} day{'s' * (days != 1)}")
 
 
 @pytest.mark.parametrize("name", COMPONENTS)

@@ -9,9 +9,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Raw, Struct
 
 from stream_app.adapters.clients import client_config
-from stream_app.adapters.decision_log import Unreadable, read_records
+from stream_app.adapters.decision_log import Unreadable, read_erasures, read_records
 from stream_app.adapters.operator_topic import ACKNOWLEDGED_S, PublishError
 from stream_app.detection.decode import Rejected, RejectReason, decode_record, owner_of
+from stream_app.detection.events import Event
 from stream_app.detection.operators import OperatorRecord, parse_operator
 from stream_app.detection.refusals import refuse_event
 from stream_app.settings import Settings
@@ -68,7 +69,11 @@ _elements = msgspec.json.Decoder(list[Raw])
 
 
 def read_dead_letters(settings: Settings) -> Iterator[KeptLetter | Unreadable]:
-    """The dead-letter topic from its beginning; raises ``DecisionLogError`` when it cannot be read."""
+    """The dead-letter topic from its beginning, without inputs of tenants that were erased since.
+
+    Raises ``DecisionLogError`` when it cannot be read.
+    """
+    erasures = read_erasures(settings)
     for record in read_records(settings, TopicName.DEAD_LETTERS):
         try:
             letter = _letter.decode(record.value or b"")
@@ -79,6 +84,9 @@ def read_dead_letters(settings: Settings) -> Iterator[KeptLetter | Unreadable]:
         if letter.index is not None:
             place += f"/{letter.index}"
         original = dict(record.headers).get("original")
+        tenants = {one.tenant_id for one in decode_record(original, {}) if isinstance(one, Event)}
+        if any(erasures.hides_tenant(tenant_id, round(letter.at.timestamp() * 1000)) for tenant_id in tenants):
+            continue
         yield KeptLetter(
             *(place, letter.reason, letter.detail, letter.topic, letter.partition, letter.index, letter.at, original)
         )

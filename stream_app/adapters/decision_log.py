@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.credentials import python_security
+from stream_app.adapters.erasures import Erasures
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorWord, parse_operator
 from stream_app.settings import Settings
@@ -69,14 +70,22 @@ def read_instructions(settings: Settings) -> Iterator[OperatorWord]:
 
 
 def read_records(settings: Settings, name: TopicName) -> Iterator[LogRecord]:
-    """One of our topics as ``read_topic`` reads the decision log."""
+    """One of our topics as ``read_topic`` reads the decision log, without the past of tenants that were erased."""
     consumer = connect(settings)
     try:
-        yield from _read(consumer, settings.topic(name))
+        erasures = _erasures(consumer, settings) if name is not TopicName.OPERATOR else Erasures([])
+        for record in _read(consumer, settings.topic(name)):
+            if not erasures.hides(name, record.key, record.value, record.timestamp_ms):
+                yield record
     except (KafkaError, OSError) as error:
         raise DecisionLogError(f"{settings.broker}: {_line(error)}") from error
     finally:
         consumer.close(autocommit=False, timeout_ms=1_000)
+
+
+def read_erasures(settings: Settings) -> Erasures:
+    """Who was erased so far; raises ``DecisionLogError`` as ``read_topic`` does."""
+    return Erasures(record.value for record in read_records(settings, TopicName.OPERATOR))
 
 
 def read_file(path: Path) -> Iterator[Decision | Unreadable]:
@@ -109,6 +118,10 @@ def connect(settings: Settings) -> KafkaConsumer:
         metrics_enabled=False,
         **python_security(settings),
     )
+
+
+def _erasures(consumer: KafkaConsumer, settings: Settings) -> Erasures:
+    return Erasures(record.value for record in _read(consumer, settings.topic(TopicName.OPERATOR)))
 
 
 def _read(consumer: KafkaConsumer, topic: str) -> Iterator[LogRecord]:

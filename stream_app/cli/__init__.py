@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "stream_app.cli.doctor",
     "enforcement": "stream_app.cli.enforcement",
     "evaluate": "stream_app.cli.evaluate",
+    "forget": "stream_app.cli.forget",
     "generate": "stream_app.cli.generate",
     "keys": "stream_app.cli.keys",
     "limiter": "stream_app.cli.limiter",

@@ -5,7 +5,6 @@ from itertools import islice
 
 from msgspec import UNSET
 
-from stream_app.detection.campaign_rulings import obey
 from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.closings import close_minutes
 from stream_app.detection.decisions import Decision
@@ -16,8 +15,7 @@ from stream_app.detection.explanations import Cause
 from stream_app.detection.growths import gathered_until, sealable_day
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.looks import look
-from stream_app.detection.operators import Instruction, Override, Release, SetPolicy, Watch
-from stream_app.detection.overrides import overrule, watch
+from stream_app.detection.operators import Forget, Instruction, Override, Release, SetPolicy, Watch
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
@@ -26,6 +24,7 @@ from stream_app.detection.state import PARTITION_KEY, PartitionState, decode_par
 from stream_app.detection.tenants import Tenants
 from stream_app.detection.watermark import ALLOWED_LATENESS_MS
 from stream_app.detection.windows import LONG_MINUTES, MINUTE_MS, PANE_MS
+from stream_app.detection.words import Word, tell
 
 #: Closings done per record beside the record's own tenant: more than a record can ever cause (a minute and a block), so
 #: that the backlog shrinks while the loop is never held up for long.
@@ -104,16 +103,18 @@ class Detector:
     def instruct(
         self, log: str, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str
     ) -> list[Effect]:
-        """Take in an instruction by its offset in a log; a repeated one only sets the policy again.
+        """Take in an instruction by its offset in a log; a repeated one sets the policy, or what is erased, again.
 
         Those that concern us must come in order. Partition 0 dead-letters what cannot be followed, as from ``topic``.
         """
         is_new = offset > self._state.told.get(log, -1)
+        if isinstance(instruction, Forget):
+            self._tenants.erased_ms[instruction.tenant_id] = round(instruction.record.at.timestamp() * 1000)
         match instruction:
             case SetPolicy(policy=policy):
                 self.policy = policy
                 self._tenants.forget_rooms()
-            case Override() | Release() | Watch() | Verdict():
+            case Override() | Release() | Watch() | Forget() | Verdict():
                 if is_new and self.is_concerned_by(instruction):
                     self._tell(instruction)
             case Rejected(reason=reason, detail=detail):
@@ -249,12 +250,5 @@ class Detector:
         self._effects += close_minutes(tenant, self.policy, self._state, closable, self._place, cause_ms)
         self._tenants.schedule.put(tenant.tenant_id, tenant.due)
 
-    def _tell(self, word: Override | Release | Watch | Verdict) -> None:
-        tenant = self._tenants.wake(word.tenant_id)
-        if isinstance(word, Watch):
-            watch(tenant.state, word)
-        elif isinstance(word, Verdict):
-            self._emit(obey(tenant, self.policy, word, *self._place), word.at_ms)
-        else:
-            self._emit(overrule(tenant.state, self.policy, word), round(word.record.at.timestamp() * 1000))
-        self._tenants.judge_anew(tenant)
+    def _tell(self, word: Word) -> None:
+        self._effects += tell(word, self._tenants, self._state, self.policy, self._place)

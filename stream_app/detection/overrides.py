@@ -80,6 +80,12 @@ def watch(state: TenantState, word: operators.Watch) -> None:
     _make_room(state.watches, {key: entry.expires_ms for key, entry in state.watches.items()})
 
 
+def keys_of(state: TenantState, tenant_id: str) -> list[str]:
+    """Keys of the control topic under which something may stand of a tenant."""
+    accounts = (Subject(tenant_id, account_id).key for account_id in state.accounts)
+    return list(dict.fromkeys([Subject(tenant_id).key, *accounts, *state.overrides]))
+
+
 def _make_room(entries: dict[str, Watch] | dict[str, SoftStart], ends_ms: dict[str, int]) -> None:
     if len(entries) > _MAX_SUBJECTS:
         del entries[min(sorted(ends_ms), key=lambda key: ends_ms[key])]

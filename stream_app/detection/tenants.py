@@ -28,7 +28,8 @@ class Tenants:
 
     ``live`` are those with panes or changed since the last snapshot; the rest stay bytes. ``schedule`` says when each
     is due. Who has been idle too long, and is on no rung and under no override, is as if it had never been;
-    ``forgotten`` counts these. A snapshot is the state of all tenants at the moment it is begun; it is encoded bit by
+    ``forgotten`` counts these. ``erased_ms`` says of whom nothing from before a time is to be known; its driver sets
+    it anew after a restart. A snapshot is the state of all tenants at the moment it is begun; it is encoded bit by
     bit while events go on, a tenant that is woken meanwhile being encoded first.
     """
 
@@ -41,6 +42,7 @@ class Tenants:
         self._is_crowded = False
         self._forgotten_minute = 0
         self.forgotten = 0
+        self.erased_ms: dict[str, int] = {}
         self._to_sweep: list[str] = []
         self.schedule = Schedule()
         for tenant_id, state in encoded.items():
@@ -63,6 +65,11 @@ class Tenants:
             )
         tenant.is_changed = True
         return tenant
+
+    def erase(self, tenant_id: str) -> None:
+        """Drop a tenant that was just woken; the next snapshot says so."""
+        del self.live[tenant_id]
+        self._encoded.pop(tenant_id, None)
 
     def count(self, event: Event, tenant: Tenant, time_ms: int, offset: int, harm: Harm) -> bool:
         """Count an event in its pane, and in an hour's first its tenant as active; false for a repeated one."""
@@ -91,8 +98,10 @@ class Tenants:
     def due(self, minute: int) -> Iterator[str]:
         """Tenants to close up to and including a minute, in the order (minute, tenant id); each is taken off."""
         for tenant_id in self.schedule.take(minute):
-            tenant = self.live.get(tenant_id)
-            if (due_minute(self._encoded[tenant_id]) if tenant is None else tenant.due) <= minute:
+            tenant, encoded = self.live.get(tenant_id), self._encoded.get(tenant_id)
+            if tenant is None and encoded is None:
+                continue  # erased
+            if (due_minute(encoded) if tenant is None else tenant.due) <= minute:  # type: ignore[arg-type]
                 yield tenant_id
 
     def forget_idle(self, closed: int) -> None:

@@ -19,7 +19,7 @@ from stream_app.detection.campaigns.states import (
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitDecision, EmitVerdict, Tally
-from stream_app.detection.operators import Feedback, Instruction, SetPolicy
+from stream_app.detection.operators import Feedback, Forget, Instruction, SetPolicy
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
 from stream_app.detection.signals import Signal
@@ -58,6 +58,7 @@ class CampaignDetector:
         self._changes: dict[str, bytes | None] = {}
         self._snapshot = b""
         self._tally = Tally()
+        self._erased_ms: dict[str, int] = {}
 
     @property
     def position(self) -> int:
@@ -83,22 +84,28 @@ class CampaignDetector:
         return []
 
     def is_concerned_by(self, instruction: Instruction | Rejected) -> bool:
-        """Policies, which hold the harm budget of campaigns, and what people say of campaigns."""
-        return isinstance(instruction, SetPolicy | Feedback)
+        """Policies, which hold the harm budget of campaigns, erasures, and what people say of campaigns."""
+        return isinstance(instruction, SetPolicy | Forget | Feedback)
 
     def instruct(
         self, log: str, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str
     ) -> list[Effect]:
         """Take in an instruction by its offset in a log; the tenant stage dead-letters what cannot be understood."""
         effects: list[Effect] = []
+        is_new = offset > self._state.told.get(log, -1)
         if isinstance(instruction, SetPolicy):
             self.stage.adopt(instruction.policy)
-        elif isinstance(instruction, Feedback) and offset > self._state.told.get(log, -1):
+        elif isinstance(instruction, Forget):
+            self._erased_ms[instruction.tenant_id] = round(instruction.record.at.timestamp() * 1000)
+            if is_new:
+                effects += self._erase(instruction.tenant_id)
+        elif isinstance(instruction, Feedback) and is_new:
             effects = self._hear(instruction, DeadLetter(topic, 0, offset, *_UNKNOWN, None, original))
         self._state.told[log] = max(offset, self._state.told.get(log, -1))
         return effects
 
     def _hear(self, feedback: Feedback, refusal: DeadLetter) -> list[Effect]:
+        self._encode_some(1 << 62)  # a checkpoint holds what was before this word
         before = entries_of(self.stage.campaigns)
         times_ms = [clock.newest_ms or 0 for clock in self._state.clocks.values()]
         ended = self.stage.hear(feedback, max(times_ms, default=self._state.ticked_ms))
@@ -158,10 +165,25 @@ class CampaignDetector:
             self._changed.add(verdict.tenant_id)
             yield EmitVerdict(verdict, record.offset, number)
 
+    def _erase(self, tenant_id: str) -> Iterator[Effect]:
+        self._encode_some(1 << 62)  # a checkpoint holds what was before
+        before, known = entries_of(self.stage.campaigns), self.stage.profiles.tenant_ids
+        self.stage.forget(tenant_id)
+        if self.stage.profiles.tenant_ids is not known:
+            self._changed |= {*known, *self.stage.profiles.tenant_ids}  # rows have moved
+        self._changed.add(tenant_id)
+        self._seen.pop(tenant_id, None)
+        self._is_memory_changed = True
+        for clock in self._state.clocks.values():
+            clock.claims.pop(tenant_id, None)
+        for key, entry in changed_entries(before, entries_of(self.stage.campaigns)):
+            yield EmitCampaign(key, entry)
+
     def _take(self, signal: Signal) -> list[Verdict]:
-        """Hand a signal on, unless its worker has repeated it after a crash."""
+        """Hand a signal on, unless its worker has repeated it after a crash, or its tenant was erased after it."""
         sequence, pane_end_ms = self._seen.get(signal.tenant_id, (-1, -1))
-        if signal.sequence <= sequence and signal.pane_end_ms <= pane_end_ms:
+        is_known = signal.sequence <= sequence and signal.pane_end_ms <= pane_end_ms
+        if is_known or signal.pane_end_ms <= self._erased_ms.get(signal.tenant_id, -1):
             self._tally.repeated += 1
             return []
         self._tally.applied += 1

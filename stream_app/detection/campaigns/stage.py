@@ -12,7 +12,7 @@ from stream_app.detection.campaigns.identities import follow_members
 from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
 from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, new_id
-from stream_app.detection.campaigns.profiles import Floats, Profiles
+from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import ROLES, roles
 from stream_app.detection.campaigns.signatures import nats_of
@@ -147,6 +147,15 @@ class CampaignStage:
                 return hear(campaign, self.memory.opinions, self.told, feedback, now_ms)
         return None
 
+    def forget(self, tenant_id: str) -> None:
+        """Erase a tenant, also as a member; what campaigns learned from it stays."""
+        self.waiting = [signal for signal in self.waiting if signal.tenant_id != tenant_id]
+        self.told.pop(tenant_id, None)
+        for campaign in self.memory.campaigns:
+            campaign.members.pop(tenant_id, None)
+        if (row := self.profiles.rows.get(tenant_id)) is not None:
+            self._keep_rows(np.arange(len(self.profiles)) != row)
+
     def take_link_decisions(self) -> list[Decision | ForgetDecision]:
         """What was decided on shared values since the last call."""
         made, self.link_decisions = self.link_decisions, []
@@ -160,9 +169,12 @@ class CampaignStage:
         last_ms = self.profiles.last_ms[: len(self.profiles)]
         keep = last_ms >= now_ms - 2 * ACTIVE_MS
         if 2 * np.count_nonzero(keep) < len(keep):
-            for campaign in self.memory.campaigns:
-                campaign.pool.share = _padded(campaign.pool.share, len(keep))[keep]
-            self.profiles.forget(keep)
+            self._keep_rows(keep)
+
+    def _keep_rows(self, keep: Flags) -> None:
+        for campaign in self.memory.campaigns:
+            campaign.pool.share = _padded(campaign.pool.share, len(keep))[keep]
+        self.profiles.forget(keep)
 
     def _grow(self, people: Population, now_ms: int) -> None:
         held: dict[str, Floats] = {}

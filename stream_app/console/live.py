@@ -28,7 +28,7 @@ LISTENERS: web.AppKey[Listeners] = web.AppKey("listeners", Listeners)
 
 
 async def live(request: web.Request) -> web.StreamResponse:
-    """The stream: the view's version whenever it has risen."""
+    """The stream: the view's version whenever it is another than the page's, which says its own as ``since``."""
     listeners = request.app[LISTENERS]
     if listeners.count >= MAX_LISTENERS:
         raise web.HTTPServiceUnavailable(text="too many pages are open")
@@ -47,17 +47,17 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 async def _tell(request: web.Request, answer: web.StreamResponse, listeners: Listeners) -> None:
     view = request.app[DESK].view
-    told, quiet = view.version, 0
+    told, quiet = request.headers.get("Last-Event-ID") or request.query.get("since", ""), 0
     await answer.write(b"retry: 3000\n\n")
     while not listeners.is_stopping.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(listeners.is_stopping.wait(), _ROUND_S)
-        if view.version != told:
-            told, quiet = view.version, 0
-            await answer.write(b"event: change\ndata: %d\n\n" % told)
+        if str(view.version) != told:
+            told, quiet = str(view.version), 0
+            await answer.write(f"event: change\nid: {told}\ndata: {told}\n\n".encode())
         elif (quiet := quiet + 1) >= _QUIET_ROUNDS:
             quiet = 0
             await answer.write(b": still here\n\n")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(listeners.is_stopping.wait(), _ROUND_S)
 
 
 async def let_go(app: web.Application) -> None:

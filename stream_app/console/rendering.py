@@ -124,6 +124,7 @@ def _given(request: web.Request) -> dict[str, Any]:
         "records_read": desk.reader.records_read if desk.reader else 0,
         "recorded": request.query.get("recorded", ""),
         "now_ms": desk.now_ms,
+        "view_version": desk.view.version,
     }
 
 

@@ -257,13 +257,13 @@ def test_live_pages_hear_of_a_change() -> None:
     world = world_of(1)
 
     async def visiting(client: TestClient[Any, Any]) -> bytes:
-        async with client.get("/live", headers=VIEWER) as stream:
+        async with client.get(f"/live?since={world.view.version}", headers=VIEWER) as stream:
             await stream.content.readuntil(b"\n\n")
             world.decide(decision("tenant:new"))
             heard: bytes = await stream.content.readuntil(b"\n\n")
             return heard
 
-    assert visit(world, visiting).startswith(b"event: change\ndata: ")
+    assert visit(world, visiting).startswith(b"event: change\nid: ")
 
 
 def test_a_campaign_of_ten_thousand_is_drawn_within_a_second() -> None:

@@ -41,7 +41,7 @@ if (live) {
     last = Date.now();
     refresh().catch(() => {});
   };
-  const source = new EventSource("/live");
+  const source = new EventSource(`/live?since=${document.body.dataset.version}`);
   source.addEventListener("change", () => { isDue = true; tick(); });
   source.addEventListener("open", () => lamp.classList.add("on"));
   source.addEventListener("error", () => lamp.classList.remove("on"));

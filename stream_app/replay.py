@@ -120,6 +120,11 @@ class Replay:
         """Campaigns that were reported so far, candidates included."""
         return self._stage.campaigns
 
+    @property
+    def newest_ms(self) -> int:
+        """Event time of the newest event so far, 0 before the first."""
+        return self._newest_ms
+
     def _campaigning(self, effects: Iterable[Effect]) -> Iterator[Effect]:
         """Hand signals to the campaign stage, have it tick when time has come, and its verdicts obeyed.
 

@@ -15,6 +15,7 @@ DETECTION = sorted((ROOT / "detection").rglob("*.py"))
 ALLOWED: dict[str, set[str]] = {
     "detection": set(),
     "replay": {"detection"},
+    "what_if": {"detection", "replay"},
     "sketches": set(),
     "simulate": {"sketches"},
     "evaluation": set(),
@@ -29,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "memberships": {"detection", "particulars", "quantities"},
     "stories": {"detection", "memberships", "particulars", "quantities"},
     "plots": {"detection", "memberships", "quantities", "stories"},
-    "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories"},
+    "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories", "what_if"},
     "web_security": {"settings"},
     "adapters": {"detection", "grants", "metrics", "settings", "topology", "web_security"},
     "console": {

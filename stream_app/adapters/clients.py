@@ -7,6 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_app.adapters.credentials import librdkafka_security
+from stream_app.detection.records import Record
 from stream_app.settings import Settings
 
 #: A broker that has not answered by then is asked again.
@@ -101,3 +102,14 @@ def _is_end(message: Message) -> bool:
     if error.retriable():
         return False
     raise KafkaException(error)
+
+
+def record_of(message: Message) -> Record:
+    """A record of the core from one of the client."""
+    headers = message.headers()
+    return Record(
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.value(),
+        {name: value or b"" for name, value in headers} if headers else {},  # type: ignore[str-unpack, misc]
+    )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_app.adapters.clients import ANSWER_S, new_consumer
+from stream_app.adapters.clients import ANSWER_S, new_consumer, record_of
 from stream_app.detection.records import Record
 from stream_app.settings import Settings
 
@@ -145,9 +145,9 @@ class SourceReader(Thread):
             if message.error() is not None:
                 chunks += self._meet(message, partition)
             elif (run := runs.get(partition)) is not None:
-                run.append(_record(message))
+                run.append(record_of(message))
             else:
-                runs[partition] = [_record(message)]
+                runs[partition] = [record_of(message)]
         return [self._chunk(partition, run) for partition, run in runs.items()] + chunks
 
     def _chunk(self, partition: int, records: Sequence[Record]) -> Chunk:
@@ -177,13 +177,3 @@ class SourceReader(Thread):
         if begin <= position:
             return []
         return [Chunk(partition, position, begin, [], lost=begin - position)]
-
-
-def _record(message: Message) -> Record:
-    headers = message.headers()
-    return Record(
-        message.offset() or 0,
-        message.timestamp()[1],
-        message.value(),
-        {name: value or b"" for name, value in headers} if headers else {},  # type: ignore[str-unpack, misc]
-    )

@@ -25,7 +25,7 @@ COMMANDS = {
     "keys": "stream_app.cli.keys",
     "limiter": "stream_app.cli.limiter",
     "override": "stream_app.cli.overrides",
-    "policy": "stream_app.cli.policy",
+    "policy": "stream_app.cli.what_if",
     "release": "stream_app.cli.overrides",
     "replay": "stream_app.cli.replay",
     "sketch": "stream_app.cli.sketch",

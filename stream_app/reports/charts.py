@@ -27,10 +27,11 @@ def stream_chart(total: Mapping[int, int], decided: Mapping[int, Counter[Action]
     marks = axis(max(*rates, 1.0))
     area = f'<path class="area rate" d="{_bars(rates, marks[-1][0])}"/>'
     traffic = _chart(f"Requests a minute{mean}", _stretched(bins.count, "requests a minute", area), bins, marks, "tall")
-    return traffic + _decisions(decided, bins)
+    return traffic + decisions_chart("Decisions", decided, bins)
 
 
-def _decisions(decided: Mapping[int, Counter[Action]], bins: Bins) -> str:
+def decisions_chart(title: str, decided: Mapping[int, Counter[Action]], bins: Bins) -> str:
+    """Decisions by action in each slice; nothing when there are none."""
     counts = {
         action: bins.gather({minute: by_action[action] for minute, by_action in decided.items()}, add)
         for action in Action
@@ -44,7 +45,14 @@ def _decisions(decided: Mapping[int, Counter[Action]], bins: Bins) -> str:
     )
     drawn = _stretched(bins.count, "decisions", layers)
     marks = [(0.0, "0"), (float(most), f"{most:,}")]
-    return _chart(f"Decisions in {_slice(bins)}", drawn, bins, marks, "flat") if most else ""
+    return _chart(f"{title} in {_slice(bins)}", drawn, bins, marks, "flat") if most else ""
+
+
+def bar_chart(title: str, values: Sequence[float], bins: Bins, most: float) -> str:
+    """One bar a slice, on an axis that reaches ``most``, so that several charts can be compared."""
+    marks = axis(max(most, 1.0))
+    area = f'<path class="area rate" d="{_bars(values, marks[-1][0])}"/>'
+    return _chart(title, _stretched(bins.count, title, area), bins, marks, "low")
 
 
 def figure(panel: Panel) -> str:

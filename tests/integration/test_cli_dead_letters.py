@@ -1,6 +1,6 @@
 """Dead letters listed and sent again, over a broker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from confluent_kafka import Producer
 
 from stream_app.adapters.decision_log import read_records
+from stream_app.adapters.embedded_broker import EmbeddedBroker
 from stream_app.adapters.records import records_of
 from stream_app.cli import main
 from stream_app.detection.decode import RejectReason
@@ -17,12 +18,16 @@ from stream_app.detection.effects import DeadLetter
 from stream_app.detection.partitions import partition_of
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
-from tests.conftest import SettingsFor
 from tests.unit.streams import operator_record
 
-pytestmark = pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-
 PARTITIONS = 4
+PREFIXES = [
+    "inputs_of_an_erased_",
+    "letters_are_listed_n",
+    "only_what_would_be_t",
+    "force_sends_whatever",
+    "it_asks_first",
+]
 NOW = datetime.now(UTC)
 Run = Callable[..., Result]
 
@@ -53,10 +58,18 @@ REQUESTS: list[tuple[str, int | None, bytes, bool]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """One broker for all tests: each has topics of its own."""
+    counts = {TopicName.REQUESTS: PARTITIONS, TopicName.OPERATOR: 1, TopicName.DEAD_LETTERS: 1}
+    with EmbeddedBroker({f"{prefix}.{name}": count for prefix in PREFIXES for name, count in counts.items()}) as broker:
+        yield broker.bootstrap
+
+
 @pytest.fixture
-def deployed(create_topics_for: SettingsFor, topic_prefix: str) -> Settings:
+def deployed(bootstrap: str, request: pytest.FixtureRequest) -> Settings:
     """A deployment with dead letters of every fate, in the order of ``REQUESTS``, then one of the operator topic."""
-    settings = create_topics_for(topic_prefix, PARTITIONS)
+    settings = Settings(broker=bootstrap, topic_prefix=request.node.name.removeprefix("test_")[:20], embedded=True)
     letters = [
         DeadLetter(settings.topic(TopicName.REQUESTS), 3, offset, RejectReason(reason), "a\x1bdetail", index, value)
         for offset, (reason, index, value, _) in enumerate(REQUESTS)
@@ -134,3 +147,14 @@ def test_it_asks_first(run: Run, deployed: Settings) -> None:
     agreed = run("replay", "--reason", "misrouted", stdin="y\n")
     assert agreed.exit_code == 0
     assert agreed.stdout.endswith("1 sent again, 0 left\n")
+
+
+def test_inputs_of_an_erased_tenant_are_left_out(run: Run, deployed: Settings) -> None:
+    later = (NOW + timedelta(seconds=1)).isoformat()
+    record = {"id": "1", "type": "forget", "subject": "tenant:other", "reason": "", "by": "jo", "at": later}
+    producer = Producer({"bootstrap.servers": deployed.broker})
+    producer.produce(deployed.topic(TopicName.OPERATOR), orjson.dumps(record))
+    assert producer.flush(20) == 0
+    lines = run("list").stdout.splitlines()
+    assert len(lines) == len(REQUESTS)
+    assert not any("mixed_tenants" in line for line in lines)

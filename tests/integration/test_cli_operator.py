@@ -1,6 +1,6 @@
 """Commands that write operator records, and that read them back, over a broker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -8,21 +8,36 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Producer
 
+from stream_app.adapters.embedded_broker import EmbeddedBroker
 from stream_app.adapters.operator_topic import WrittenRecord, read_operator_records
 from stream_app.cli import main
 from stream_app.detection.operators import Enforcement, Feedback, Override, Release, SetPolicy, Watch
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
-from tests.conftest import SettingsFor
 from tests.unit.streams import POLICY_TEXT
 
 Run = Callable[..., Result]
+PREFIXES = [
+    "what_is_ordered_is_o",
+    "what_no_worker_would",
+    "the_newest_policy_wr",
+    "enforcement_shows_wh",
+    "a_campaign_is_judged",
+]
 WHY = ("--reason", "test", "--by", "jo")
 
 
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """One broker for all tests: each has topics of its own."""
+    topics = {f"{prefix}.{name}": 1 for prefix in PREFIXES for name in (TopicName.OPERATOR, TopicName.CAMPAIGNS)}
+    with EmbeddedBroker(topics) as broker:
+        yield broker.bootstrap
+
+
 @pytest.fixture
-def deployed(create_topics_for: SettingsFor, topic_prefix: str) -> Settings:
-    return create_topics_for(topic_prefix, 1)
+def deployed(bootstrap: str, request: pytest.FixtureRequest) -> Settings:
+    return Settings(broker=bootstrap, topic_prefix=request.node.name.removeprefix("test_")[:20], embedded=True)
 
 
 @pytest.fixture
@@ -30,7 +45,7 @@ def run(deployed: Settings) -> Run:
     env = {
         "STILLWATCH_BROKER": deployed.broker,
         "STILLWATCH_TOPIC_PREFIX": deployed.topic_prefix,
-        "STILLWATCH_EMBEDDED": str(deployed.embedded),
+        "STILLWATCH_EMBEDDED": "true",
     }
     return lambda *arguments: CliRunner().invoke(main, list(map(str, arguments)), env=env)
 
@@ -74,7 +89,6 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_what_no_worker_would_follow_is_not_written(run: Run, deployed: Settings) -> None:
     for order, line in REFUSED:
         said = run(*order, "--reason", "test")
@@ -84,7 +98,6 @@ def test_what_no_worker_would_follow_is_not_written(run: Run, deployed: Settings
     assert written(deployed) == []
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_newest_policy_written_is_the_one_in_force(run: Run, deployed: Settings, tmp_path: Path) -> None:
     assert run("policy", "show").stderr.startswith("policy default-1, shadow: ")
     one, two, bad = (tmp_path / name for name in ("one.yaml", "two.yaml", "bad.yaml"))
@@ -102,7 +115,6 @@ def test_the_newest_policy_written_is_the_one_in_force(run: Run, deployed: Setti
     assert [type(entry.instruction) for entry in written(deployed)] == [SetPolicy, SetPolicy]
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_enforcement_shows_who_switched_last(run: Run) -> None:
     assert orjson.loads(run("enforcement", "show", "--json").stdout)["enforced"] is True
     run("enforcement", "off", *WHY)
@@ -112,7 +124,6 @@ def test_enforcement_shows_who_switched_last(run: Run) -> None:
     assert run("enforcement", "show").stdout.startswith("enforcement is on (by jo at ")
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_a_campaign_is_judged_by_its_present_id(run: Run, deployed: Settings) -> None:
     header = {"campaign_id": "c-2", "aliases": ["c-1"], "status": "candidate", "evidence": []}
     producer = Producer({"bootstrap.servers": deployed.broker})

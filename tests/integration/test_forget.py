@@ -16,7 +16,7 @@ from tests.conftest import SettingsFor
 from tests.integration.streaming import TIMEOUT_S, Deployment, deployment
 from tests.integration.test_worker import burst, touchy_policy
 
-pytestmark = [pytest.mark.kafka, pytest.mark.parametrize("broker", ["real"], indirect=True)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.parametrize("broker", ["real"], indirect=True)]
 
 ERASED = "planted"
 COMPACTED = [spec.name for spec in TOPICS if "compact" in spec.config["cleanup.policy"]]

@@ -15,6 +15,7 @@ DETECTION = sorted((ROOT / "detection").rglob("*.py"))
 ALLOWED: dict[str, set[str]] = {
     "detection": set(),
     "replay": {"detection"},
+    "backfills": {"detection"},
     "what_if": {"detection", "replay"},
     "sketches": set(),
     "simulate": {"sketches"},

@@ -12,6 +12,7 @@ from stream_app import __version__
 #: Command to the module that holds it under the same name.
 COMMANDS = {
     "allow": "stream_app.cli.overrides",
+    "backfill": "stream_app.cli.backfill",
     "campaigns": "stream_app.cli.campaigns",
     "console": "stream_app.cli.console",
     "dead-letters": "stream_app.cli.dead_letters",

@@ -12,6 +12,8 @@ SIGNAL_EVERY_MS = 300_000
 MAX_SAMPLED = 48
 #: Distinct values kept of one link: a household has two or three address prefixes, a phone and a laptop two clients.
 MAX_PREFIXES, MAX_CLIENTS, MAX_SYSTEMS, MAX_PROGRAMS = 8, 2, 4, 8
+#: And of skeletons under the exchange key: those of some twenty prompts.
+MAX_EXCHANGED = 32
 #: Names of ``scores`` that are summed.
 _SCORES = ("cot_elicitation", "jailbreak")
 
@@ -27,8 +29,9 @@ class Profile(Struct, omit_defaults=True, gc=False):
     """Links and content of a tenant since its last signal; what is absent is no evidence.
 
     ``created_ms`` is event time; ``ja4``, ``http_fps``, ``ip_prefixes`` and ``systems`` hold distinct values, newest
-    last. ``programs`` counts requests by how they were made (output limit and temperature), ``scores`` holds sums
-    and ``scored`` how many requests they are of. ``refused`` counts answers the model refused.
+    last; so does ``exchanged``, skeletons under a key shared with partners. ``programs`` counts requests by how they
+    were made (output limit and temperature), ``scores`` holds sums and ``scored`` how many requests they are of.
+    ``refused`` counts answers the model refused.
     """
 
     created_ms: int | UnsetType = UNSET
@@ -45,6 +48,7 @@ class Profile(Struct, omit_defaults=True, gc=False):
     scores: dict[str, float] = field(default_factory=dict)
     scored: int = 0
     refused: int = 0
+    exchanged: list[str] = field(default_factory=list)
 
 
 class Signal(Struct, frozen=True, gc=False):
@@ -140,6 +144,10 @@ def _sample_prompt(profile: Profile, prompt: Prompt) -> None:
         _keep(profile.systems, prompt.system, MAX_SYSTEMS)
     if prompt.simhash or prompt.templates:
         profile.prompts.append(PromptSketch(prompt.simhash or "", prompt.templates or []))
+    if prompt.exchange is not UNSET:
+        for template in prompt.exchange.templates or ():
+            if template not in profile.exchanged:
+                _keep(profile.exchanged, template, MAX_EXCHANGED)
 
 
 def _keep(values: list[str], value: str, most: int) -> None:

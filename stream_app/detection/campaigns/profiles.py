@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from stream_app.detection.signals import Profile, PromptSketch, Signal
+from stream_app.detection.signals import MAX_EXCHANGED, Profile, PromptSketch, Signal
 
 #: The newest prompts remembered of a tenant: two days of an ordinary account.
 PROMPTS = 32
@@ -36,8 +36,9 @@ def value_hash(text: str) -> int:
 class Profiles:
     """Columns by row; a tenant keeps its row until ``forget``. A 0 in a column of hashes is an absent value.
 
-    Bounded by the number of tenants: 760 bytes each, beside its id. ``names`` holds the text of links for people;
-    those that no tenant carries any more go with ``forget``.
+    Bounded by the number of tenants: 890 bytes each, beside its id. ``exchanged`` are the newest distinct skeletons
+    under the key shared with partners, if any, the newest first. ``names`` holds the text of links for people; those
+    that no tenant carries any more go with ``forget``.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class Profiles:
         }
         self.templates = np.zeros((_FIRST_ROWS, PROMPTS, TEMPLATES), np.int32)
         self.simhashes = np.zeros((_FIRST_ROWS, PROMPTS), np.uint64)
+        self.exchanged = np.zeros((_FIRST_ROWS, MAX_EXCHANGED), np.int32)
         self.prompts = np.zeros(_FIRST_ROWS, np.int32)
         self.requests = np.zeros(_FIRST_ROWS, np.int64)
         self.created_ms = np.zeros(_FIRST_ROWS, np.int64)
@@ -80,6 +82,10 @@ class Profiles:
         self._add_links(row, profile)
         if profile.prompts:
             self._add_prompts(row, profile.prompts)
+        if profile.exchanged:
+            newest = dict.fromkeys(value_hash(text) for text in reversed(profile.exchanged))
+            kept = [*newest, *(value for value in self.exchanged[row].tolist() if value not in newest)]
+            self.exchanged[row] = kept[:MAX_EXCHANGED]
         if profile.scored:
             self.scored[row] += profile.scored
             self.cot[row] += profile.scores.get("cot_elicitation", 0.0)
@@ -140,23 +146,27 @@ class Profiles:
     def _resize(self, kept: NDArray[np.intp], size: int) -> None:
         for name, column in self.links.items():
             self.links[name] = _moved(column, kept, size)
-        for attribute in _ATTRIBUTES:
+        for attribute in (*_ATTRIBUTES, "exchanged"):
             setattr(self, attribute, _moved(getattr(self, attribute), kept, size))
 
     def _columns(self) -> list[NDArray[np.generic]]:
         return [*self.links.values(), *(getattr(self, attribute) for attribute in _ATTRIBUTES)]
 
     def encoded(self, row: int) -> bytes:
-        """A row as bytes, 760 of them."""
+        """A row as bytes, 760 of them; what is exchanged not counted."""
         return b"".join(column[row].tobytes() for column in self._columns())
+
+    def encoded_exchanged(self, row: int) -> bytes:
+        """Bytes of a row's skeletons under the exchange key; none when there are none."""
+        return self.exchanged[row].tobytes() if self.exchanged[row, 0] else b""
 
     def names_of(self, row: int) -> dict[int, str]:
         """The text of a row's links."""
         values = (value for column in self.links.values() for value in column[row].tolist())
         return {value: self.names[value] for value in values if value in self.names}
 
-    def restore(self, tenant_ids: list[str], encoded: list[bytes]) -> None:
-        """Put ``encoded`` rows of these tenants, in their order, into profiles that are empty."""
+    def restore(self, tenant_ids: list[str], encoded: list[bytes], exchanged: list[bytes]) -> None:
+        """Put encoded rows of these tenants, in their order, into profiles that are empty."""
         count = len(tenant_ids)
         self.tenant_ids = tenant_ids
         self.rows = {tenant_id: row for row, tenant_id in enumerate(tenant_ids)}
@@ -168,6 +178,9 @@ class Profiles:
             part = np.ascontiguousarray(table[:, begin : begin + width])
             column[:count] = part.view(column.dtype).reshape(count, *column.shape[1:])
             begin += width
+        for row, values in enumerate(exchanged):
+            if values:
+                self.exchanged[row] = np.frombuffer(values, np.int32)
 
 
 def _one(value: str | UnsetType) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class StageState(Struct, array_like=True):
 class TenantPart(Struct, array_like=True):
     """A tenant: its profile's row (-1: none yet) with the text of its links, and the newest signal taken.
 
-    ``waiting`` are signals for the next tick.
+    ``waiting`` are signals for the next tick, ``exchanged`` skeletons under the exchange key.
     """
 
     sequence: int
@@ -52,6 +52,7 @@ class TenantPart(Struct, array_like=True):
     names: dict[int, str]
     waiting: list[Signal]
     told: Verdict | None
+    exchanged: bytes = b""
 
 
 class _MemoryPart(Struct, array_like=True):
@@ -133,7 +134,7 @@ def restore(stage: CampaignStage, encoded: Mapping[str, bytes]) -> tuple[StageSt
 
 def _restore_tenants(stage: CampaignStage, encoded: Mapping[str, bytes]) -> dict[str, tuple[int, int]]:
     seen: dict[str, tuple[int, int]] = {}
-    rows: list[tuple[int, str, bytes]] = []
+    rows: list[tuple[int, str, TenantPart]] = []
     for key, value in encoded.items():
         if not key.startswith(_TENANT):
             continue
@@ -143,13 +144,14 @@ def _restore_tenants(stage: CampaignStage, encoded: Mapping[str, bytes]) -> dict
         if part.told is not None:
             stage.told[tenant_id] = part.told
         if part.row >= 0:
-            rows.append((part.row, tenant_id, part.profile))
+            rows.append((part.row, tenant_id, part))
             stage.profiles.names |= part.names
-    rows.sort()
+    rows.sort(key=lambda row: row[0])
     if [row for row, _, _ in rows] != list(range(len(rows))):
         raise StateError(f"campaign state lacks rows of {len(rows)} tenants")
     if rows:
-        stage.profiles.restore([tenant_id for _, tenant_id, _ in rows], [profile for _, _, profile in rows])
+        tenant_ids, parts = [tenant_id for _, tenant_id, _ in rows], [part for _, _, part in rows]
+        stage.profiles.restore(tenant_ids, [part.profile for part in parts], [part.exchanged for part in parts])
     return seen
 
 

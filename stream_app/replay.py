@@ -8,6 +8,7 @@ from time import perf_counter
 import msgspec
 from msgspec import Struct
 
+from stream_app.detection.campaigns.indicators import Exchange
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
 from stream_app.detection.decisions import Decision
@@ -19,6 +20,7 @@ from stream_app.detection.operators import (
     Forget,
     Instruction,
     JournalEntry,
+    Learn,
     SetPolicy,
     parse_operator,
 )
@@ -79,6 +81,7 @@ class Replay:
         *,
         journal: Sequence[JournalEntry] | None = None,
         topic: str = "replay",
+        exchange: Exchange | None = None,
     ) -> None:
         self.states: list[dict[str, bytes]] = [{} for _ in range(partitions)]
         self.detectors = [
@@ -88,6 +91,7 @@ class Replay:
             detector.has_campaigns = True
         self._stage = CampaignStage()
         self._stage.adopt(policy)
+        self._stage.exchange = exchange
         self._ticked_ms = 0
         self._told_stage = -1
         self.summary = Summary()
@@ -213,6 +217,8 @@ class Replay:
             self._stage.forget(instruction.tenant_id)
         elif isinstance(instruction, Feedback):
             yield from self._obeyed(self._stage.hear(instruction, self._newest_ms) or ())
+        elif isinstance(instruction, Learn):
+            self._stage.learn(instruction.indicators)
 
     def _noting(self, effects: Iterable[Effect]) -> Iterator[Effect]:
         for effect in effects:

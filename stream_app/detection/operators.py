@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from stream_app.detection.campaigns.indicators import Indicators
 from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.decisions import Action, Limit, split_key
 from stream_app.detection.decode import Rejected, RejectReason
@@ -103,6 +104,13 @@ class Forget(Struct, frozen=True):
     tenant_id: str
 
 
+class Learn(Struct, frozen=True):
+    """Take in what a partner provider tells of campaigns; it raises priors, and nobody is acted on for it."""
+
+    record: OperatorRecord
+    indicators: Indicators
+
+
 class Ignored(Struct, frozen=True):
     """A valid record that is not acted upon: of an unknown kind, or a verdict repeated after a crash."""
 
@@ -112,7 +120,7 @@ class Ignored(Struct, frozen=True):
 #: What people may ask for.
 OperatorWord = SetPolicy | Override | Release | Watch
 #: What a log that every worker reads may ask for.
-Instruction = OperatorWord | Feedback | Enforcement | Forget | Ignored | Verdict
+Instruction = OperatorWord | Feedback | Enforcement | Forget | Learn | Ignored | Verdict
 
 
 class JournalEntry(Struct, frozen=True):
@@ -146,7 +154,7 @@ def parse_operator(value: bytes | None) -> Instruction | Rejected:
         return Rejected(RejectReason.INVALID, str(error))
 
 
-def _instruction(record: OperatorRecord) -> Instruction:
+def _instruction(record: OperatorRecord) -> Instruction:  # noqa: PLR0911 - one a type
     body = record.body or {}
     match record.type:
         case RecordType.POLICY:
@@ -166,6 +174,8 @@ def _instruction(record: OperatorRecord) -> Instruction:
             return _enforcement(record, body)
         case RecordType.FORGET:
             return _forget(record)
+        case RecordType.INDICATORS:
+            return _learn(record, body)
         case _:
             return Ignored(record)
 
@@ -200,6 +210,14 @@ def _forget(record: OperatorRecord) -> Forget:
     if not str(record.subject).startswith("tenant:"):
         raise ValueError(f"subject {record.subject or ''!r} must be tenant:ID")
     return Forget(record, _tenant_of(record))
+
+
+def _learn(record: OperatorRecord, body: dict[str, Any]) -> Learn:
+    bundle = body.get("bundle")
+    if not isinstance(bundle, dict):
+        raise ValueError("body.bundle must hold what an imported bundle comes to")
+    told = {name: bundle[name] for name in ("partner", "key_id", "parts") if name in bundle}
+    return Learn(record, msgspec.convert(told | {"expires_ms": _expires_ms(record)}, Indicators))
 
 
 def _expires_ms(record: OperatorRecord) -> int:

@@ -15,6 +15,7 @@ from stream_app.detection.operators import (
     Feedback,
     Forget,
     Ignored,
+    Learn,
     Override,
     Release,
     SetPolicy,
@@ -57,7 +58,12 @@ CLOCK = steady(0, 2400, 12, "other")
         (operator_record("dismiss", 0, subject="campaign:c-1", expires_s=1), Feedback),
         (operator_record("enforcement", 0, body={"enforced": False}), Enforcement),
         (operator_record("forget", 0, subject="tenant:a%2Fb"), Forget),
-        (operator_record("indicators", 0, body={"bundle": {}}), Ignored),
+        (
+            operator_record(
+                "indicators", 0, expires_s=60, body={"bundle": {"partner": "p", "key_id": "k", "parts": []}}
+            ),
+            Learn,
+        ),
         (operator_record("of-a-later-version", 0, unheard_of={"a": 1}), Ignored),
     ],
 )

@@ -90,11 +90,16 @@ def retract_or_keep(campaign: Campaign) -> None:
         campaign.signature = None
 
 
-def list_candidates(campaigns: list[Campaign], population: Population, listed_ms: list[int], now_ms: int) -> None:
-    """Tell a person of candidates: few a day; a card in ten tenants first, then what is likely abuse, the strongest."""
+def list_candidates(
+    campaigns: list[Campaign], population: Population, listed_ms: list[int], now_ms: int, least: int = MIN_MEMBERS
+) -> None:
+    """Tell a person of candidates: few a day; a card in ten tenants first, then what is likely abuse, the strongest.
+
+    Of fewer than ``MIN_MEMBERS``, down to ``least``, only those that a pool of hard links holds and nothing explains.
+    """
     listed_ms[:] = [at_ms for at_ms in listed_ms if at_ms > now_ms - _DAY_MS]
     left = max(MAX_LISTED, MAX_LISTED * len(population) // 100_000) - len(listed_ms)
-    waiting = [c for c in campaigns if not c.is_listed and _is_worth_a_look(c, population)]
+    waiting = [c for c in campaigns if not c.is_listed and _is_worth_a_look(c, population, least)]
     waiting.sort(key=lambda c: (-_cards(c, population), -c.priority, -c.nats, c.campaign_id))
     for campaign in waiting[: max(left, 0)]:
         campaign.is_listed = True
@@ -102,7 +107,7 @@ def list_candidates(campaigns: list[Campaign], population: Population, listed_ms
         listed_ms.append(now_ms)
 
 
-def _is_worth_a_look(campaign: Campaign, population: Population) -> bool:
+def _is_worth_a_look(campaign: Campaign, population: Population, least: int) -> bool:
     """A shared card, or two groups that many members bring, one of them hard or the content of a queue.
 
     Users of popular prompts have those in common, and by chance a few of them a client or an hour of creation.
@@ -112,7 +117,8 @@ def _is_worth_a_look(campaign: Campaign, population: Population) -> bool:
     size = campaign.pool.size
     broad = {group for group, proof in campaign.proofs.items() if proof.provers >= _BROAD * size}
     is_alike = bool(broad & HARD_GROUPS) or ("content" in broad and campaign.findings.queue.is_dealt)
-    return size >= MIN_MEMBERS and len(broad) >= 2 and is_alike
+    is_small_part = size >= least and bool(campaign.pooled) and not campaign.findings.explanations
+    return (size >= MIN_MEMBERS or is_small_part) and len(broad) >= 2 and is_alike
 
 
 def _cards(campaign: Campaign, population: Population) -> int:

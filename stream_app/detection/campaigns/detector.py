@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 import msgspec
 
 from stream_app.detection.campaigns.entries import changed_entries, entries_of
+from stream_app.detection.campaigns.indicators import Exchange
 from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
 from stream_app.detection.campaigns.states import (
@@ -19,7 +20,7 @@ from stream_app.detection.campaigns.states import (
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitDecision, EmitVerdict, Tally
-from stream_app.detection.operators import Feedback, Forget, Instruction, SetPolicy
+from stream_app.detection.operators import Feedback, Forget, Instruction, Learn, SetPolicy
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
 from stream_app.detection.signals import Signal
@@ -45,11 +46,19 @@ class CampaignDetector:
 
     has_due = False
 
-    def __init__(self, topic: str, partition: int, policy: Policy, encoded: MutableMapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        policy: Policy,
+        encoded: MutableMapping[str, bytes],
+        exchange: Exchange | None = None,
+    ) -> None:
         self._place = (topic, partition)
         self._encoded = encoded
         self.stage = CampaignStage()
         self.stage.adopt(policy)
+        self.stage.exchange = exchange
         self._state, self._seen = restore(self.stage, encoded)
         self._changed: set[str] = set()
         self._is_memory_changed = self._has_to_store_memory = False
@@ -84,8 +93,8 @@ class CampaignDetector:
         return []
 
     def is_concerned_by(self, instruction: Instruction | Rejected) -> bool:
-        """Policies, which hold the harm budget of campaigns, erasures, and what people say of campaigns."""
-        return isinstance(instruction, SetPolicy | Forget | Feedback)
+        """Policies, which hold the harm budget of campaigns, what people say of them, erasures, partners' indicators."""
+        return isinstance(instruction, SetPolicy | Feedback | Forget | Learn)
 
     def instruct(
         self, log: str, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str
@@ -101,6 +110,10 @@ class CampaignDetector:
                 effects += self._erase(instruction.tenant_id)
         elif isinstance(instruction, Feedback) and is_new:
             effects = self._hear(instruction, DeadLetter(topic, 0, offset, *_UNKNOWN, None, original))
+        elif isinstance(instruction, Learn) and is_new:
+            self._encode_some(1 << 62)  # a checkpoint holds what was before
+            self.stage.learn(instruction.indicators)
+            self._is_memory_changed = True
         self._state.told[log] = max(offset, self._state.told.get(log, -1))
         return effects
 
@@ -242,5 +255,6 @@ class CampaignDetector:
             return None
         profiles, row = self.stage.profiles, self.stage.profiles.rows.get(tenant_id, -1)
         profile, names = (profiles.encoded(row), profiles.names_of(row)) if row >= 0 else (b"", {})
+        exchanged = profiles.encoded_exchanged(row) if row >= 0 else b""
         waiting, told = self._waiting.get(tenant_id, []), self.stage.told.get(tenant_id)
-        return encode_tenant_part(TenantPart(*self._seen[tenant_id], row, profile, names, waiting, told))
+        return encode_tenant_part(TenantPart(*self._seen[tenant_id], row, profile, names, waiting, told, exchanged))

@@ -11,8 +11,8 @@ Entries = dict[str, dict[str, Any]]
 
 
 def plain_header(campaign: Campaign) -> dict[str, Any]:
-    """A campaign without its members: its evidence in nats, and what its members share."""
-    return {
+    """A campaign without its members: its evidence in nats, what its members share, and what concerns partners."""
+    plain = {
         "campaign_id": campaign.campaign_id,
         "kind": campaign.kind.value,
         "status": campaign.status.value,
@@ -34,6 +34,14 @@ def plain_header(campaign: Campaign) -> dict[str, Any]:
             for kind, value, inside, everywhere in campaign.top_values
         ],
     }
+    if campaign.partners:
+        plain["partners"] = list(campaign.partners)
+    if campaign.shared_until_ms:
+        plain["shared_until"] = rfc3339(campaign.shared_until_ms)
+    if campaign.shared is not None:
+        is_proved = campaign.is_proved or "content" in campaign.proofs
+        plain["shared"] = {"key_id": campaign.shared.key_id, "is_proved": is_proved, "values": campaign.shared.values}
+    return plain
 
 
 def _plain_word(word: Word) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Pool(Struct):
 
     ``nats`` holds the evidence by kind, ``odds`` the log odds of membership without competition. A pool that
     ``has_links`` learns its content only from members whom links hold: fed by itself, content runs away to whoever
-    uses a popular prompt.
+    uses a popular prompt. ``prior`` are nats in advance by tenant, if there are any.
     """
 
     share: Floats
@@ -33,6 +33,7 @@ class Pool(Struct):
     weights: dict[str, Weights] = field(default_factory=dict)
     nats: dict[str, Floats] = field(default_factory=dict)
     odds: Floats = field(default_factory=lambda: np.zeros(0))
+    prior: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def size(self) -> float:
@@ -69,6 +70,8 @@ def refit(population: Population, pool: Pool) -> None:
         fitted = fit(population.links[kind.name], kind, counted, pool.weights.get(kind.name, Weights()))
         pool.nats[kind.name], pool.weights[kind.name] = fitted
     pool.odds = base + total(population, pool.nats)
+    if len(pool.prior):
+        pool.odds += pool.prior
 
 
 def prior(population: Population, size: float) -> float:

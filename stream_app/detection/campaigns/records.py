@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, Proof
 from stream_app.detection.campaigns.growth import Pool
+from stream_app.detection.campaigns.indicators import Shared
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.signatures import Signature
 
@@ -50,7 +51,9 @@ class Campaign(Struct):
     ordinary explanation. ``nats`` is what its members have in common, in all; ``controls`` what control
     groups had, of ``control_size`` tenants at ``control_ms``;
     ``checked_size`` is the pool's size when it was last searched for cliques. ``priority`` is how likely a person is to
-    confirm it, and ``word`` what one said.
+    confirm it, and ``word`` what one said. ``partners`` see a part of it, too; until ``shared_until_ms`` it is
+    confirmed thanks to them, and only watched. ``is_proved`` says that members here carry the skeletons that partners
+    named, and ``shared`` is what they may be told, if anything.
     """
 
     campaign_id: str
@@ -76,6 +79,10 @@ class Campaign(Struct):
     checked_size: float = 0.0
     priority: float = 0.5
     word: Word | None = None
+    partners: list[str] = field(default_factory=list)
+    shared_until_ms: int = 0
+    is_proved: bool = False
+    shared: Shared | None = None
 
     @property
     def is_vouched(self) -> bool:

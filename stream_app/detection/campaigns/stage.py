@@ -7,8 +7,11 @@ from msgspec import Struct, field
 
 from stream_app.detection.campaigns.assessment import assess, list_candidates, retract_or_keep
 from stream_app.detection.campaigns.cliques import expel_cliques
+from stream_app.detection.campaigns.confirmation import MIN_MEMBERS
 from stream_app.detection.campaigns.growth import Pool, compete, grow
 from stream_app.detection.campaigns.identities import follow_members
+from stream_app.detection.campaigns.indicators import LEAST_PART, Exchange, Indicators, Partners, find_partners, keep
+from stream_app.detection.campaigns.kinships import share, weigh_partners
 from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
 from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, new_id
@@ -53,6 +56,7 @@ class Memory(Struct):
     looked_ms: int = 0
     links: dict[str, LinkStanding] = field(default_factory=dict)
     opinions: dict[str, Opinion] = field(default_factory=dict)
+    indicators: dict[str, Indicators] = field(default_factory=dict)
 
 
 class CampaignStage:
@@ -60,13 +64,15 @@ class CampaignStage:
 
     Memory: under a kilobyte a tenant active within 14 days, and eight bytes a tenant for every pool followed. A tick
     takes some two seconds for 10,000 tenants. What a look decides on shared values waits in ``link_decisions`` for the
-    driver, if there is a ``policy``. Both and ``budget`` may be set between ticks; ``profiles``, ``waiting``,
+    driver, if there is a ``policy``. Both and ``budget`` may be set between ticks, and ``exchange``, without which
+    nothing is told to partners or learned from them; ``profiles``, ``waiting``,
     ``memory`` and ``told`` (by tenant) are all its state.
     """
 
     def __init__(self, budget: HarmBudget = HarmBudget(share=0.15, at_least=10)) -> None:  # noqa: B008
         self.budget = budget
         self.policy: Policy | None = None
+        self.exchange: Exchange | None = None
         self.link_decisions: list[Decision | ForgetDecision] = []
         self.profiles = Profiles()
         self.waiting: list[Signal] = []
@@ -111,7 +117,10 @@ class CampaignStage:
             return []
         people = population(self.profiles, active)
         self.tenants = len(people)
-        self._grow(people, now_ms)
+        partners = None
+        if self.exchange is not None:
+            partners = find_partners(people, self.profiles, self.memory.indicators, self.exchange, now_ms)
+        self._grow(people, partners, now_ms)
         background = np.ones(len(people), np.bool_)
         for campaign in self.memory.campaigns:
             background &= campaign.pool.share < _IN_BACKGROUND
@@ -119,9 +128,14 @@ class CampaignStage:
         for campaign in self.memory.campaigns:
             assess(campaign, people, self.profiles, background, now_ms, ranking=ranking)
             retract_or_keep(campaign)
-        list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms)
+            if partners is not None:
+                weigh_partners(campaign, partners, now_ms)
+        least = MIN_MEMBERS if self.exchange is None else LEAST_PART
+        list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
         for campaign in self.memory.campaigns:
             update_members(campaign, people, self.profiles, now_ms)
+        if self.exchange is not None:
+            share(self.memory.campaigns, people, self.profiles, self.exchange)
         if self.policy is not None:
             shared = shared_links(self.memory.campaigns, people, self.profiles, self.policy, now_ms)
             self.link_decisions += rule_links(self.memory.links, self.policy, shared, now_ms)
@@ -156,6 +170,10 @@ class CampaignStage:
         if (row := self.profiles.rows.get(tenant_id)) is not None:
             self._keep_rows(np.arange(len(self.profiles)) != row)
 
+    def learn(self, told: Indicators) -> None:
+        """Go by what a partner tells from the next look on, in place of what it told before."""
+        keep(self.memory.indicators, told)
+
     def take_link_decisions(self) -> list[Decision | ForgetDecision]:
         """What was decided on shared values since the last call."""
         made, self.link_decisions = self.link_decisions, []
@@ -176,11 +194,13 @@ class CampaignStage:
             campaign.pool.share = _padded(campaign.pool.share, len(keep))[keep]
         self.profiles.forget(keep)
 
-    def _grow(self, people: Population, now_ms: int) -> None:
+    def _grow(self, people: Population, partners: Partners | None, now_ms: int) -> None:
         held: dict[str, Floats] = {}
         for campaign in self.memory.campaigns:
             share = held[campaign.campaign_id] = _padded(campaign.pool.share, len(self.profiles))[people.rows]
             campaign.pool = Pool(share, campaign.pool.has_links, campaign.pool.weights)
+            if partners is not None:
+                campaign.pool.prior = partners.prior(campaign.pool)
             grow(people, campaign.pool, _WARM_ROUNDS)
         pools = [campaign.pool for campaign in self.memory.campaigns]
         for pool, origin in fresh_pools(people, pools, self.memory.tried):

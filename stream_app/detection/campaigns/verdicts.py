@@ -52,8 +52,11 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
 
 
 def may_act(campaign: Campaign) -> bool:
-    """Whether anybody of a campaign may be denied anything: links hold it together, or a person has confirmed it."""
-    is_proved = campaign.kind is CampaignKind.DISTILLATION and bool(campaign.pooled)
+    """Whether anybody of a campaign may be denied anything: links hold it together, or a person has confirmed it.
+
+    What took partners to confirm takes a person to act on.
+    """
+    is_proved = campaign.kind is CampaignKind.DISTILLATION and bool(campaign.pooled) and not campaign.shared_until_ms
     return campaign.status is Status.CONFIRMED and (is_proved or campaign.is_vouched)
 
 

@@ -25,6 +25,7 @@ from stream_app.adapters.takeovers import NewDetector
 from stream_app.adapters.web import WebFace
 from stream_app.agents.requests import add_requests_agent
 from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.detection.campaigns.indicators import Exchange
 from stream_app.detection.campaigns.repetitions import VerdictReader
 from stream_app.detection.campaigns.stage import CampaignStage
 from stream_app.detection.detector import Detector
@@ -32,6 +33,7 @@ from stream_app.detection.operators import parse_operator
 from stream_app.detection.policy import Policy, load_policy
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
+from stream_app.sharing.keys import load_exchange
 from stream_app.topology import Stage, TopicName
 
 #: The broker's own least session timeout; a dead worker's partitions move after it. The embedded broker allows less.
@@ -57,14 +59,20 @@ class WorkerParts(NamedTuple):
     services: list[ServiceT]
 
 
+def read_exchange(settings: Settings) -> Exchange | None:
+    """The key shared with partner providers, if there is one; raises ``KeyFileError``."""
+    return load_exchange(settings.exchange_key_file) if settings.exchange_key_file else None
+
+
 def detectors(settings: Settings, policy: Policy) -> NewDetector:
     """Makes the detector of a partition, by its number and encoded states."""
 
     topic = settings.topic(settings.stage_topics.source)
+    exchange = read_exchange(settings)
 
     def new_detector(number: int, states: dict[str, bytes]) -> Detector | CampaignDetector:
         if settings.stage is Stage.CAMPAIGNS:
-            return CampaignDetector(topic, number, policy, states)
+            return CampaignDetector(topic, number, policy, states, exchange)
         detector = Detector(topic, number, settings.partitions, policy, states)
         detector.has_campaigns = True
         return detector

@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "grants": {"topology"},
     "settings": {"topology"},
     "signatures": set(),
+    "sharing": {"detection", "signatures", "sketches"},
     "metrics": {"__version__", "detection"},
     "limiter": {"detection", "topology"},
     "quantities": set(),
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         *("reports", "settings", "stories", "topology"),
     },
     "agents": {"adapters", "detection", "metrics"},
-    "app": {"adapters", "agents", "detection", "metrics", "settings", "topology"},
+    "app": {"adapters", "agents", "detection", "metrics", "settings", "sharing", "topology"},
 }
 #: No network, clock, file, environment, chance or concurrency where decisions are made.
 IMPURE = {

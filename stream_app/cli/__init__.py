@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "stream_app.cli.evaluate",
     "forget": "stream_app.cli.forget",
     "generate": "stream_app.cli.generate",
+    "indicators": "stream_app.cli.indicators",
     "keys": "stream_app.cli.keys",
     "limiter": "stream_app.cli.limiter",
     "override": "stream_app.cli.overrides",

@@ -139,6 +139,11 @@ def _find(folder: Path | None, campaign_id: str) -> dict[str, Any]:
     raise click.ClickException(f"no campaign {campaign_id!r} in {folder or 'the campaigns topic'}")
 
 
+def find_campaigns(folder: Path | None) -> list[dict[str, Any]]:
+    """All campaigns of a replay's folder, or of the campaigns topic; ends the command when they cannot be read."""
+    return _readable(folder)
+
+
 def _readable(folder: Path | None) -> list[dict[str, Any]]:
     if folder is not None:
         return _read(folder)

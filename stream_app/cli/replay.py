@@ -15,6 +15,8 @@ from stream_app.replay import Summary
 from stream_app.reports.journals import read_journal
 from stream_app.reports.lines import EventFiles, UnreadableError
 from stream_app.reports.results import REPORT, RunInput, write_results
+from stream_app.sharing.keys import load_exchange
+from stream_app.sketches import KeyFileError
 
 DEFAULT_POLICY = Path(__file__).parents[1] / "policies" / "default.yaml"
 #: A detector each; more partitions than this exist in no cluster that a file is replayed for.
@@ -37,6 +39,12 @@ MAX_PARTITIONS = 10_000
     help="Values of the journal topic: operator records are applied where they took effect in the live run.",
 )
 @click.option(
+    "--exchange-key-file",
+    envvar="STILLWATCH_EXCHANGE_KEY_FILE",
+    type=click.Path(path_type=Path),
+    help="Key shared with partner providers: what may be told them, and what they told.",
+)
+@click.option(
     "--partitions",
     type=click.IntRange(1, MAX_PARTITIONS),
     default=1,
@@ -51,6 +59,7 @@ def replay(
     policy: Path | None,
     operator: Path | None,
     journal: Path | None,
+    exchange_key_file: Path | None,
     partitions: int,
     as_json: bool,
 ) -> None:
@@ -66,11 +75,12 @@ def replay(
         operator_lines = _lines(operator) if operator else []
         entries = read_journal(journal, _lines(journal), len(operator_lines), partitions) if journal else None
         files = EventFiles(events)
-    except UnreadableError as error:
+        exchange = load_exchange(exchange_key_file) if exchange_key_file else None
+    except (UnreadableError, KeyFileError) as error:
         _refuse(str(error))
     with files:
         try:
-            summary = _run(RunInput(files, operator_lines, rules, partitions, entries), out)
+            summary = _run(RunInput(files, operator_lines, rules, partitions, entries, exchange), out)
         except UnreadableError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:

@@ -32,6 +32,12 @@ _decoder = msgspec.json.Decoder(PromptLine)
     help="File of one line key_id:hex-secret, readable by its owner only.  [env: STILLWATCH_SKETCH_KEY_FILE]",
 )
 @click.option(
+    "--exchange-key-file",
+    envvar="STILLWATCH_EXCHANGE_KEY_FILE",
+    type=click.Path(path_type=Path),
+    help="Key shared with partner providers, for a second sketch under it.  [env: STILLWATCH_EXCHANGE_KEY_FILE]",
+)
+@click.option(
     "--weights",
     envvar="STILLWATCH_SKETCH_WEIGHTS",
     type=click.Path(path_type=Path),
@@ -39,19 +45,20 @@ _decoder = msgspec.json.Decoder(PromptLine)
     show_default="those that come with the program",
     help="Weights of the scores, trained on your own prompts.  [env: STILLWATCH_SKETCH_WEIGHTS]",
 )
-def sketch(key_file: Path | None, weights: Path) -> None:
+def sketch(key_file: Path | None, exchange_key_file: Path | None, weights: Path) -> None:
     """Sketch prompts: JSON lines {ref, text, system?} on standard input, one sketch per line on standard output."""
     if key_file is None:
         raise click.UsageError("no key: give --key-file or set STILLWATCH_SKETCH_KEY_FILE")
     try:
         key, scorer = load_key(key_file), PromptScorer.load(weights)
+        exchange = load_key(exchange_key_file) if exchange_key_file else None
     except (KeyFileError, WeightsError) as error:
         raise click.ClickException(str(error)) from error
-    if _sketch_lines(key, scorer):
+    if _sketch_lines(key, exchange, scorer):
         sys.exit(1)
 
 
-def _sketch_lines(key: Key, scorer: PromptScorer) -> int:
+def _sketch_lines(key: Key, exchange: Key | None, scorer: PromptScorer) -> int:
     """Copy standard input to standard output as sketches; returns the number of bad lines."""
     bad_lines = 0
     console = Console(stderr=True)
@@ -63,7 +70,7 @@ def _sketch_lines(key: Key, scorer: PromptScorer) -> int:
             if not line.strip():
                 continue
             try:
-                output = _sketched(line, key, scorer)
+                output = _sketched(line, key, exchange, scorer)
             except (msgspec.MsgspecError, UnicodeError) as error:
                 bad_lines += 1
                 click.echo(f"line {number}: {error}", err=True)
@@ -74,8 +81,8 @@ def _sketch_lines(key: Key, scorer: PromptScorer) -> int:
     return bad_lines
 
 
-def _sketched(line: bytes, key: Key, scorer: PromptScorer) -> bytes:
+def _sketched(line: bytes, key: Key, exchange: Key | None, scorer: PromptScorer) -> bytes:
     prompt = _decoder.decode(line)
-    fields = msgspec.to_builtins(sketch_prompt(prompt.text, prompt.system, key=key))
+    fields = msgspec.to_builtins(sketch_prompt(prompt.text, prompt.system, key=key, exchange=exchange))
     scores = {"scores": scorer.score(prompt.text)}
     return orjson.dumps({"ref": prompt.ref} | fields | scores, option=orjson.OPT_APPEND_NEWLINE)

@@ -15,11 +15,12 @@ from stream_app.adapters.broker_watch import CalmClientLog, find_problem
 from stream_app.adapters.credentials import CredentialsError, check_credentials
 from stream_app.adapters.sources import SourceChangedError
 from stream_app.adapters.topic_admin import check_rights, check_topics
-from stream_app.app import calm_garbage_collection, create_app, detectors, effect_records, read_policy
+from stream_app.app import calm_garbage_collection, create_app, detectors, effect_records, read_exchange, read_policy
 from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
 from stream_app.grants import COMPONENT_OF
 from stream_app.settings import Settings, SettingsError, load_settings
+from stream_app.sketches import KeyFileError
 from stream_app.web_security import WebSecurityError, check_web_security
 
 _log = logging.getLogger("stream_app.worker")
@@ -92,8 +93,9 @@ def _configuration() -> tuple[Settings, Policy]:
         settings = load_settings()
         check_credentials(settings)
         check_web_security(settings)
+        read_exchange(settings)
         return settings, read_policy(settings)
-    except (SettingsError, CredentialsError, WebSecurityError, PolicyError) as error:
+    except (SettingsError, CredentialsError, WebSecurityError, KeyFileError, PolicyError) as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.UsageError(f"policy file: {error}") from error

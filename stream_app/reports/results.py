@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
+from stream_app.detection.campaigns.indicators import Exchange
 from stream_app.detection.effects import DeadLetter, EmitDecision
 from stream_app.detection.operators import JournalEntry, OperatorWord, parse_operator
 from stream_app.detection.policy import Policy
@@ -38,6 +39,7 @@ class RunInput(NamedTuple):
     policy: Policy
     partitions: int
     journal: list[JournalEntry] | None = None
+    exchange: Exchange | None = None
 
 
 def write_results(run: RunInput, out: Path, on_progress: OnProgress) -> Summary:
@@ -50,7 +52,7 @@ def write_results(run: RunInput, out: Path, on_progress: OnProgress) -> Summary:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".replay-", dir=out) as name:
         partial = Path(name)
-        replay = Replay(run.policy, run.partitions, run.operator_lines, journal=run.journal)
+        replay = Replay(run.policy, run.partitions, run.operator_lines, journal=run.journal, exchange=run.exchange)
         history = _decide(replay, run.events, partial, on_progress)
         instructions = _instructions(run.operator_lines)
         traced = tracers(history, run.policy, instructions)

@@ -12,6 +12,14 @@ from stream_app.sketches.skeletons import Skeleton, sentences, skeletons
 from stream_app.sketches.words import normalized, words
 
 
+class ExchangeSketch(Struct, frozen=True):
+    """The prompt once more, under a key that is shared with partner providers."""
+
+    key_id: str
+    simhash: str
+    templates: list[str]
+
+
 class Sketch(Struct, frozen=True):
     """What of a prompt may leave the edge: field ``prompt`` of an event, all of it keyed except ``chars``.
 
@@ -25,10 +33,21 @@ class Sketch(Struct, frozen=True):
     templates: list[str]
     chars: int
     system: str | UnsetType = UNSET
+    exchange: ExchangeSketch | UnsetType = UNSET
 
 
-def sketch_prompt(text: str, system: str | None = None, tools: Sequence[str] | None = None, *, key: Key) -> Sketch:
-    """Sketch a user prompt; ``system`` and the names of ``tools`` go into field ``system`` alone."""
+def sketch_prompt(
+    text: str,
+    system: str | None = None,
+    tools: Sequence[str] | None = None,
+    *,
+    key: Key,
+    exchange: Key | None = None,
+) -> Sketch:
+    """Sketch a user prompt; ``system`` and the names of ``tools`` go into field ``system`` alone.
+
+    ``exchange`` is a key shared with partners: nothing can be hashed under it later, when the text is gone.
+    """
     plain = normalized(text)
     all_words = words(plain)
     hashes = word_hashes(all_words, key)
@@ -37,10 +56,19 @@ def sketch_prompt(text: str, system: str | None = None, tools: Sequence[str] | N
         key_id=key.key_id,
         simhash=simhash(hashes),
         body_simhash=simhash(hashes[_body(all_words, wrappers)]),
-        templates=sorted(key.digest(b"template", " ".join(wrapper)) for wrapper in wrappers),
+        templates=_templates(wrappers, key),
         chars=len(text),
         system=_system_digest(system, tools, key) if system or tools else UNSET,
+        exchange=UNSET if exchange is None else _exchanged(all_words, wrappers, exchange),
     )
+
+
+def _templates(wrappers: list[Skeleton], key: Key) -> list[str]:
+    return sorted(key.digest(b"template", " ".join(wrapper)) for wrapper in wrappers)
+
+
+def _exchanged(all_words: list[str], wrappers: list[Skeleton], key: Key) -> ExchangeSketch:
+    return ExchangeSketch(key.key_id, simhash(word_hashes(all_words, key)), _templates(wrappers, key))
 
 
 def _body(all_words: list[str], wrappers: list[Skeleton]) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Pools of a tick: grown from fresh seeds, and put together when they turn out to be the same."""
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import numpy as np
@@ -8,7 +9,7 @@ from msgspec import Struct, field
 from stream_app.detection.campaigns.growth import Pool, grow, refit
 from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import CONTENT_KINDS, Population
-from stream_app.detection.campaigns.records import Campaign
+from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT, carriers_of, seeds
 
 #: Fresh seeds grown in one tick, the strongest; the others have their turn when these have vanished or are pools.
@@ -22,6 +23,8 @@ MIN_LIKELY = 5
 MIN_MEAN_NATS = 4.0
 #: Pools whose members are the same by more than this, of the smaller one, are one pool.
 SAME = 0.5
+#: Pools followed at a time, the strongest; each costs some hundredths of a second a tick per 10,000 tenants.
+MAX_CAMPAIGNS = 60
 #: Probability given to tenants that only a card joins: rather in than out, and enough for a person to be told.
 _SIMPLEST = 0.6
 
@@ -80,6 +83,28 @@ def absorb(population: Population, campaigns: list[Campaign], pool: Pool) -> Cam
                 grow(population, other, rounds=2)
             return campaign
     return None
+
+
+def merged(people: Population, campaigns: Iterable[Campaign]) -> list[Campaign]:
+    """Pools that have become the same are one, under the oldest id; those that vanished are dropped unless told."""
+    kept: list[Campaign] = []
+    for campaign in campaigns:
+        if is_pool(campaign.pool):
+            into = absorb(people, kept, campaign.pool)
+            if into is None:
+                kept.append(campaign)
+            elif campaign.is_listed:
+                into.aliases += [campaign.campaign_id, *campaign.aliases]
+        elif campaign.is_listed:
+            kept.append(campaign)
+    return kept
+
+
+def strongest(campaigns: list[Campaign]) -> list[Campaign]:
+    """At most ``MAX_CAMPAIGNS`` of them: those that people were told of, then those with most in common."""
+    ranked = sorted(campaigns, key=lambda c: (not c.is_listed, c.status is Status.CANDIDATE, -c.nats, c.campaign_id))
+    chosen = {campaign.campaign_id for campaign in ranked[:MAX_CAMPAIGNS]}
+    return [campaign for campaign in campaigns if campaign.campaign_id in chosen]
 
 
 def new_id(origin: str, now_ms: int) -> str:

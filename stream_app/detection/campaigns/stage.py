@@ -1,7 +1,5 @@
 """The campaign stage: signals in, and every ten minutes of event time verdicts out."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from msgspec import Struct, field
 
@@ -14,9 +12,9 @@ from stream_app.detection.campaigns.indicators import LEAST_PART, Exchange, Indi
 from stream_app.detection.campaigns.kinships import share, weigh_partners
 from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
-from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, new_id
+from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, merged, new_id, strongest
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
-from stream_app.detection.campaigns.records import Campaign, Status, Verdict
+from stream_app.detection.campaigns.records import Campaign, Verdict
 from stream_app.detection.campaigns.roles import ROLES, roles
 from stream_app.detection.campaigns.signatures import nats_of
 from stream_app.detection.campaigns.verdicts import changes, may_act, update_members
@@ -32,8 +30,6 @@ TICK_MS = 600_000
 _DAY_MS = 86_400_000
 #: Tenants silent for longer take no part; after twice as long they are forgotten.
 ACTIVE_MS = 7 * _DAY_MS
-#: Pools followed at a time, the strongest; each costs some hundredths of a second a tick per 10,000 tenants.
-MAX_CAMPAIGNS = 60
 _WARM_ROUNDS = 3
 #: A look costs as much as there are tenants: fewer signals than this, or than this share of the tenants, can wait for
 #: the next tick, but no longer than an hour, and not while a campaign may be acted on.
@@ -206,7 +202,7 @@ class CampaignStage:
         for pool, origin in fresh_pools(people, pools, self.memory.tried):
             if not absorb(people, self.memory.campaigns, pool):
                 self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
-        self.memory.campaigns = _strongest(_merged(people, self.memory.campaigns))
+        self.memory.campaigns = strongest(merged(people, self.memory.campaigns))
         for campaign in list(self.memory.campaigns):
             change = abs(campaign.pool.size - campaign.checked_size)
             if change <= max(_CHECKED_CHANGE * campaign.checked_size, _CHECKED_LEAST):
@@ -226,27 +222,6 @@ class CampaignStage:
             share = np.zeros(len(self.profiles))
             share[people.rows] = np.where(campaign.pool.share < _NOBODY, 0.0, campaign.pool.share)
             campaign.pool.share = share
-
-
-def _merged(people: Population, campaigns: Iterable[Campaign]) -> list[Campaign]:
-    """Pools that have become the same are one, under the oldest id; those that vanished are dropped unless told."""
-    kept: list[Campaign] = []
-    for campaign in campaigns:
-        if is_pool(campaign.pool):
-            into = absorb(people, kept, campaign.pool)
-            if into is None:
-                kept.append(campaign)
-            elif campaign.is_listed:
-                into.aliases += [campaign.campaign_id, *campaign.aliases]
-        elif campaign.is_listed:
-            kept.append(campaign)
-    return kept
-
-
-def _strongest(campaigns: list[Campaign]) -> list[Campaign]:
-    ranked = sorted(campaigns, key=lambda c: (not c.is_listed, c.status is Status.CANDIDATE, -c.nats, c.campaign_id))
-    chosen = {campaign.campaign_id for campaign in ranked[:MAX_CAMPAIGNS]}
-    return [campaign for campaign in campaigns if campaign.campaign_id in chosen]
 
 
 def _padded(share: Floats, count: int) -> Floats:

@@ -93,7 +93,7 @@ class CampaignDetector:
         return []
 
     def is_concerned_by(self, instruction: Instruction | Rejected) -> bool:
-        """Policies, which hold the harm budget of campaigns, what people say of them, erasures, partners' indicators."""
+        """Policies, which hold the harm budget of campaigns, what people say, erasures, partners' indicators."""
         return isinstance(instruction, SetPolicy | Feedback | Forget | Learn)
 
     def instruct(

@@ -109,6 +109,25 @@ def test_a_restart_at_any_place_gives_the_same() -> None:
         assert states == whole_states
 
 
+def test_a_crash_before_the_next_checkpoint_repeats_the_erasure_at_its_place() -> None:
+    whole_states: dict[str, bytes] = {}
+    whole = throttled(whole_states)
+    whole_effects = [*instruct(whole, 1, FORGET), *whole.handle(records(EVENTS[HALF:], HALF))]
+    whole.take_changes()
+    states: dict[str, bytes] = {}
+    early = new_detector(encoded=states)
+    early.handle(records(EVENTS[: HALF // 2]))
+    early.take_changes()
+    kept = dict(states)  # what the changelog holds; the rest was lost with the process
+    again = new_detector(encoded=kept)
+    again.handle(records(EVENTS[HALF // 2 : HALF], HALF // 2))
+    word = operator_record("override", 1890, subject="account:acme/user", expires_s=9000, body={"action": "block"})
+    instruct(again, 0, word)
+    assert [*instruct(again, 1, FORGET), *again.handle(records(EVENTS[HALF:], HALF))] == whole_effects
+    again.take_changes()
+    assert kept == whole_states
+
+
 @pytest.mark.parametrize("is_restarted", [False, True])
 def test_a_verdict_from_before_is_not_heard_and_a_later_one_is(is_restarted: bool) -> None:
     states: dict[str, bytes] = {}

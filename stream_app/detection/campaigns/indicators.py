@@ -155,12 +155,12 @@ def keep(told: dict[str, Indicators], new: Indicators) -> None:
 
 
 def find_partners(
-    people: Population, profiles: Profiles, told: dict[str, Indicators], exchange: Exchange, now_ms: int
-) -> Partners:
-    """Look for what was told among our tenants; what has expired is forgotten."""
+    people: Population, profiles: Profiles, told: dict[str, Indicators], exchange: Exchange | None, now_ms: int
+) -> Partners | None:
+    """Look for what was told among our tenants, if there is a key to do so; what has expired is forgotten."""
     for partner in [partner for partner, one in told.items() if one.expires_ms <= now_ms]:
         del told[partner]
-    return Partners(people, profiles, told.values(), exchange)
+    return None if exchange is None else Partners(people, profiles, told.values(), exchange)
 
 
 def shared_of(people: Population, profiles: Profiles, pool: Pool, exchange: Exchange) -> Shared:

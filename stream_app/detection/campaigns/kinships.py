@@ -23,16 +23,22 @@ OWN_GROUPS = 2
 _CONTENT_CAP = next(kind.cap for kind in KINDS if kind.name == "content")
 
 
-def weigh_partners(campaign: Campaign, partners: Partners, now_ms: int) -> None:
+def weigh_partners(campaign: Campaign, partners: Partners | None, now_ms: int) -> None:
     """Confirm a candidate whose links are proved here and whose content, or size, is proved only with partners.
 
     Such a verdict lasts as long as the indicators do; once its content is proved here, it needs them no more.
     """
     _settle(campaign, now_ms)
-    met = partners.met_by(campaign.pool)
+    met = [] if partners is None else partners.met_by(campaign.pool)
     campaign.partners = sorted({one.known.partner for one in met})
     is_open = campaign.status is Status.CANDIDATE or campaign.shared_until_ms > 0
-    if not met or not is_open or not campaign.pooled or len(campaign.proofs.keys() - {"content"}) < OWN_GROUPS:
+    if (
+        partners is None
+        or not met
+        or not is_open
+        or not campaign.pooled
+        or len(campaign.proofs.keys() - {"content"}) < OWN_GROUPS
+    ):
         return
     kind = _kind_with(campaign, partners, met)
     if kind is CampaignKind.COHORT:
@@ -45,12 +51,12 @@ def weigh_partners(campaign: Campaign, partners: Partners, now_ms: int) -> None:
         campaign.is_listed = True
 
 
-def share(campaigns: list[Campaign], people: Population, profiles: Profiles, exchange: Exchange) -> None:
+def share(campaigns: list[Campaign], people: Population, profiles: Profiles, exchange: Exchange | None) -> None:
     """Say what partners may be told: of campaigns that a person was told of, and that nothing ordinary explains."""
     for campaign in campaigns:
         is_explained = campaign.status is not Status.CONFIRMED and bool(campaign.findings.explanations)
         may_leave = campaign.is_listed and not is_explained
-        campaign.shared = shared_of(people, profiles, campaign.pool, exchange) if may_leave else None
+        campaign.shared = shared_of(people, profiles, campaign.pool, exchange) if exchange and may_leave else None
 
 
 def _settle(campaign: Campaign, now_ms: int) -> None:
@@ -89,7 +95,7 @@ def _is_content(campaign: Campaign, nats: Floats | None, part: float) -> bool:
     share, capped = campaign.pool.share, nats.clip(0.0, _CONTENT_CAP)
     provers = float(share[capped >= PROOF].sum())
     is_wide = provers >= part * max(MIN_PROVERS, MIN_PROVING_SHARE * campaign.pool.size)
-    return is_wide and float(share @ capped) >= part * MIN_NATS
+    return bool(is_wide and float(share @ capped) >= part * MIN_NATS)
 
 
 def _kind(campaign: Campaign, groups: set[str], members: int) -> CampaignKind:

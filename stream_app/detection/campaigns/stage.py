@@ -113,9 +113,7 @@ class CampaignStage:
             return []
         people = population(self.profiles, active)
         self.tenants = len(people)
-        partners = None
-        if self.exchange is not None:
-            partners = find_partners(people, self.profiles, self.memory.indicators, self.exchange, now_ms)
+        partners = find_partners(people, self.profiles, self.memory.indicators, self.exchange, now_ms)
         self._grow(people, partners, now_ms)
         background = np.ones(len(people), np.bool_)
         for campaign in self.memory.campaigns:
@@ -124,14 +122,12 @@ class CampaignStage:
         for campaign in self.memory.campaigns:
             assess(campaign, people, self.profiles, background, now_ms, ranking=ranking)
             retract_or_keep(campaign)
-            if partners is not None:
-                weigh_partners(campaign, partners, now_ms)
+            weigh_partners(campaign, partners, now_ms)
         least = MIN_MEMBERS if self.exchange is None else LEAST_PART
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
         for campaign in self.memory.campaigns:
             update_members(campaign, people, self.profiles, now_ms)
-        if self.exchange is not None:
-            share(self.memory.campaigns, people, self.profiles, self.exchange)
+        share(self.memory.campaigns, people, self.profiles, self.exchange)
         if self.policy is not None:
             shared = shared_links(self.memory.campaigns, people, self.profiles, self.policy, now_ms)
             self.link_decisions += rule_links(self.memory.links, self.policy, shared, now_ms)

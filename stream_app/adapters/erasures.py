@@ -16,8 +16,9 @@ _BY_TENANT = {TopicName.REQUESTS, TopicName.SIGNALS, TopicName.VERDICTS}
 
 
 class _Dated(Struct, frozen=True):
-    """When a decision was issued, or a member joined: a worker that was behind wrote it later."""
+    """When a decision was issued, a member joined, or a request ended, though it was written later."""
 
+    time: datetime | None = None
     issued_at: datetime | None = None
     joined_at: datetime | None = None
 
@@ -68,7 +69,7 @@ def _time_ms(value: bytes, timestamp_ms: int) -> int:
         dated = _dated.decode(value)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return timestamp_ms
-    time = dated.issued_at or dated.joined_at
+    time = dated.issued_at or dated.joined_at or dated.time
     return timestamp_ms if time is None else _to_ms(time)
 
 

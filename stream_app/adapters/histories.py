@@ -11,6 +11,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.clients import ANSWER_S, BATCH, new_consumer, record_of
+from stream_app.adapters.decision_log import read_erasures
+from stream_app.adapters.erasures import Erasures
 from stream_app.adapters.recorded_events import RecordsGoneError, Span
 from stream_app.detection.records import Record
 from stream_app.settings import Settings
@@ -73,9 +75,11 @@ def find_spans(settings: Settings, source: HistorySource) -> list[Span]:
 def read_spans(settings: Settings, spans: list[Span]) -> Iterator[tuple[int, Record]]:
     """Records with their partitions, in the order of Kafka's timestamps, within a partition in that of offsets.
 
-    Memory: a batch of each partition. Raises ``RecordsGoneError``.
+    The past of tenants that were erased is left out. Memory: a batch of each partition. Raises ``RecordsGoneError``,
+    and ``DecisionLogError`` when the operator topic does not tell who they are.
     """
-    streams = [_read(settings, span) for span in spans if span.first < span.end]
+    erasures = read_erasures(settings)
+    streams = [_read(settings, span, erasures) for span in spans if span.first < span.end]
     for _, number, record in merge(*streams, key=itemgetter(0)):
         yield number, record
 
@@ -89,7 +93,7 @@ def _span(consumer: Consumer, topic: str, number: int, since_ms: int | None) -> 
     return Span(topic, number, first, end, is_whole=first == 0)
 
 
-def _read(settings: Settings, span: Span) -> Iterator[tuple[int, int, Record]]:
+def _read(settings: Settings, span: Span, erasures: Erasures) -> Iterator[tuple[int, int, Record]]:
     config = {"enable.partition.eof": True, "queued.max.messages.kbytes": _QUEUED_KBYTES}
     consumer = new_consumer(settings, **config)
     try:
@@ -101,6 +105,8 @@ def _read(settings: Settings, span: Span) -> Iterator[tuple[int, int, Record]]:
                 if _is_end(message) or (message.offset() or 0) >= span.end:
                     return
                 record = record_of(message)
+                if erasures.hides(TopicName.REQUESTS, message.key(), record.value, record.timestamp_ms):
+                    continue
                 newest_ms = max(newest_ms, record.timestamp_ms)  # within a partition offsets rule, whatever the times
                 yield newest_ms, span.partition, record
             if messages:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.backfills import OccupiedError, Standing, find_standing, write_states
+from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.adapters.histories import SCHEME, find_spans, read_spans
 from stream_app.adapters.recorded_events import RecordsGoneError, Span
 from stream_app.adapters.transactions import FencedError
@@ -54,7 +55,7 @@ def backfill(*, events: tuple[Path, ...], source: str | None, replace: bool, as_
         if not filled.past.events:
             raise click.ClickException(f"nothing to learn from: {_closing(filled.past)}")
         _write(settings, filled, standing)
-    except (BrokerError, OccupiedError, FencedError, RecordsGoneError) as error:
+    except (BrokerError, DecisionLogError, OccupiedError, FencedError, RecordsGoneError) as error:
         raise click.ClickException(str(error)) from error
     except KafkaException as error:
         raise click.ClickException(f"{settings.broker}: {error.args[0].str()}") from error

@@ -281,9 +281,15 @@ def test_the_past_is_hidden_and_what_comes_later_is_not(name: TopicName, key: st
     assert not hides(name, key, None, minutes=-1)
 
 
-@pytest.mark.parametrize("field", ["issued_at", "joined_at"])
-def test_what_was_written_late_belongs_to_the_past_it_is_about(field: str) -> None:
-    name, key = (TopicName.DECISION_LOG, "tenant:a%2Fb") if field == "issued_at" else (TopicName.CAMPAIGNS, "c-1/a/b")
+@pytest.mark.parametrize(
+    ("name", "key", "field"),
+    [
+        (TopicName.DECISION_LOG, "tenant:a%2Fb", "issued_at"),
+        (TopicName.CAMPAIGNS, "c-1/a/b", "joined_at"),
+        (TopicName.REQUESTS, "a/b", "time"),
+    ],
+)
+def test_what_was_written_late_belongs_to_the_past_it_is_about(name: TopicName, key: str, field: str) -> None:
     assert hides(name, key, orjson.dumps({field: "2026-03-02T08:59:59Z"}), minutes=90)
     assert not hides(name, key, orjson.dumps({field: "2026-03-02T09:30:00Z"}), minutes=90)
 

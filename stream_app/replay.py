@@ -21,6 +21,7 @@ from stream_app.detection.operators import (
     Instruction,
     JournalEntry,
     Learn,
+    ReleaseLink,
     SetPolicy,
     parse_operator,
 )
@@ -215,7 +216,7 @@ class Replay:
             self._stage.adopt(instruction.policy)
         elif isinstance(instruction, Forget):
             self._stage.forget(instruction.tenant_id)
-        elif isinstance(instruction, Feedback):
+        elif isinstance(instruction, Feedback | ReleaseLink):
             yield from self._obeyed(self._stage.hear(instruction, self._newest_ms) or ())
         elif isinstance(instruction, Learn):
             self._stage.learn(instruction.indicators)

@@ -66,7 +66,10 @@ def override(
 @_subject
 @orders
 def release(subject: str, *, order: Order) -> None:
-    """End what holds of SUBJECT, by a person's word or the detector's; it is judged anew from then on."""
+    """End what holds of SUBJECT, by a person's word or the detector's; it is judged anew from then on.
+
+    A value that a campaign shares (payment_fp:…, signup_fp:…, ip_prefix:…) is left alone for 30 days.
+    """
 
     def undo(_: str) -> str:
         return f"nothing brings back what held before; to hold it: stillwatch override {subject} --action …"

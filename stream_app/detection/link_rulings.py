@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec import UNSET, Struct
 
@@ -31,6 +32,8 @@ SCOPES = {"payment_fp": "payment", "signup_fp": "signup", "ip_prefix": "prefix"}
 #: A decision is told again every hour, as long as the value is found; one missed repetition lets nobody go.
 RENEW_MS = 3_600_000
 HOLD_MS = 2 * RENEW_MS
+#: A value that a person has released is left alone for so long: as long as a dismissed campaign is likely to be about.
+MUTED_MS = 30 * 86_400_000
 #: A release outlives every decision before it, and the day for which the topic keeps a tombstone.
 RELEASE_MS = 2 * 86_400_000
 
@@ -60,6 +63,7 @@ class LinkStanding(Struct):
     told_ms: int
     expires_ms: int
     decision_id: str
+    muted_until_ms: int = 0
 
 
 Standings = MutableMapping[str, LinkStanding]
@@ -76,6 +80,8 @@ def rule_links(
     by_key = {link.key: link for link in found}
     for key in sorted(by_key.keys() | standings.keys()):
         standing = standings.get(key)
+        if standing is not None and now_ms < standing.muted_until_ms:
+            continue
         if (link := by_key.get(key)) is not None:
             if _is_news(link, standing, policy, now_ms):
                 yield _enter(standings, link, policy, now_ms)
@@ -92,6 +98,21 @@ def release_links(standings: Standings, policy: Policy, campaign_id: str, now_ms
         standing = standings[key]
         if standing.campaign_id == campaign_id and standing.action is not Action.ALLOW:
             yield _release(standings, key, policy, max(now_ms, standing.told_ms + 1000))
+
+
+def release_link(standings: Standings, policy: Policy, key: str, now_ms: int) -> Decision | None:
+    """Release one value at a person's word and leave it alone; nothing when nothing holds of it.
+
+    It expires at once, as every release of a person does, so that it shields nobody from other decisions.
+    """
+    standing = standings.get(key)
+    if standing is None or standing.action is Action.ALLOW:
+        return None
+    now_ms = max(now_ms, standing.told_ms + 1000)
+    made = _release(standings, key, policy, now_ms)
+    standings[key].muted_until_ms = now_ms + MUTED_MS
+    by = PolicyRef(policy.version, "operator:release")
+    return msgspec.structs.replace(made, origin="operator", simulated=False, policy=by, expires_at=made.issued_at)
 
 
 def shared_links(

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from stream_app.detection.campaigns.indicators import Indicators
 from stream_app.detection.campaigns.records import Verdict
-from stream_app.detection.decisions import Action, Limit, split_key
+from stream_app.detection.decisions import Action, Limit, split_key, tenant_subject
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.events import MAX_STRING_CHARS, Id, Text, Time
 from stream_app.detection.policy import Policy, PolicyError, load_policy
@@ -73,6 +73,13 @@ class Release(Struct, frozen=True):
     tenant_id: str
 
 
+class ReleaseLink(Struct, frozen=True):
+    """End what was decided on a shared value, by its ``key`` on the control topic, and leave it alone for a while."""
+
+    record: OperatorRecord
+    key: str
+
+
 class Watch(Struct, frozen=True):
     """Judge one subject strictly until ``expires_ms`` of event time; one that has ended takes the watch back."""
 
@@ -117,10 +124,12 @@ class Ignored(Struct, frozen=True):
     record: OperatorRecord | None = None
 
 
+#: Scopes of decisions on values that members of a campaign share.
+LINK_SCOPES = ("payment_fp", "signup_fp", "ip_prefix")
 #: What people may ask for.
 OperatorWord = SetPolicy | Override | Release | Watch
 #: What a log that every worker reads may ask for.
-Instruction = OperatorWord | Feedback | Enforcement | Forget | Learn | Ignored | Verdict
+Instruction = OperatorWord | ReleaseLink | Feedback | Enforcement | Forget | Learn | Ignored | Verdict
 
 
 class JournalEntry(Struct, frozen=True):
@@ -165,7 +174,7 @@ def _instruction(record: OperatorRecord) -> Instruction:  # noqa: PLR0911 - one 
         case RecordType.OVERRIDE | RecordType.ALLOW:
             return _override(record, body)
         case RecordType.RELEASE:
-            return Release(record, _tenant_of(record))
+            return _release_link(record) or Release(record, _tenant_of(record))
         case RecordType.WATCH if str(record.subject).startswith(("tenant:", "account:")):
             return Watch(record, _tenant_of(record), _expires_ms(record))
         case RecordType.CONFIRM | RecordType.DISMISS:
@@ -188,6 +197,13 @@ def _override(record: OperatorRecord, body: dict[str, Any]) -> Override:
     action = Action.ALLOW if record.type == RecordType.ALLOW else msgspec.convert(body.get("action"), Action)
     limit = msgspec.convert(body["limit"], Limit) if "limit" in body else UNSET
     return Override(record, _tenant_of(record), action, expires_ms, limit, purpose)
+
+
+def _release_link(record: OperatorRecord) -> ReleaseLink | None:
+    scope, parts = split_key(record.subject or "")
+    if scope not in LINK_SCOPES:
+        return None
+    return ReleaseLink(record, f"{scope}:{tenant_subject('/'.join(parts))}")  # a prefix may come with its slash
 
 
 def _feedback(record: OperatorRecord) -> Feedback:

@@ -129,6 +129,18 @@ def test_a_dismissal_releases_what_was_decided_on_shared_values(stream: list[Rec
     assert released == held != set()
 
 
+def test_a_person_releases_one_shared_value_and_the_next_tick_leaves_it_alone(stream: list[Record]) -> None:
+    detector = new()
+    detector.handle(stream)
+    key = min(key for key, one in detector.stage.memory.links.items() if one.action is not Action.ALLOW)
+    value = operator_record("release", 0, subject=key)
+    (released,) = detector.instruct("operator", 0, parse_operator(value), value, "operator.v1")
+    assert isinstance(released, EmitDecision)
+    assert (released.decision.key, released.decision.action) == (key, Action.ALLOW)
+    (refused,) = detector.instruct("operator", 1, parse_operator(value), value, "operator.v1")
+    assert isinstance(refused, DeadLetter)
+
+
 def test_tenants_long_silent_are_forgotten_in_the_stored_state_too() -> None:
     detector, kept = new(), dict[str, bytes]()
     day = 24 * 60

@@ -20,7 +20,14 @@ from stream_app.detection.campaigns.records import Campaign, Member, Status
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import ForgetDecision
-from stream_app.detection.link_rulings import RELEASE_MS, LinkStanding, SharedLink, rule_links, shared_links
+from stream_app.detection.link_rulings import (
+    RELEASE_MS,
+    LinkStanding,
+    SharedLink,
+    release_link,
+    rule_links,
+    shared_links,
+)
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.detection.signals import Profile, Signal
 from stream_app.limiter import DecisionsTable, Limiter, RequestFacts
@@ -41,6 +48,22 @@ def ruled(
     standings: dict[str, LinkStanding], found: Iterable[SharedLink], hours: float, rules: Policy | None = None
 ) -> list[Decision | ForgetDecision]:
     return list(rule_links(standings, rules or policy(), found, BEGIN_MS + round(hours * HOUR_MS)))
+
+
+def test_a_value_that_a_person_released_is_left_alone_for_a_month() -> None:
+    standings: dict[str, LinkStanding] = {}
+    (first,) = ruled(standings, [LINK], 0)
+    assert isinstance(first, Decision)
+    released = release_link(standings, policy(), first.key, BEGIN_MS + HOUR_MS // 2)
+    assert released is not None
+    assert (released.key, released.action, released.origin) == (first.key, Action.ALLOW, "operator")
+    assert released.expires_at == released.issued_at
+    assert released.revision > first.revision
+    assert release_link(standings, policy(), first.key, BEGIN_MS + HOUR_MS) is None
+    assert ruled(standings, [LINK], 1) == ruled(standings, [LINK], 29 * 24) == ruled(standings, [], 29 * 24) == []
+    (again,) = ruled(standings, [LINK], 31 * 24)
+    assert isinstance(again, Decision)
+    assert (again.action, again.revision > released.revision) == (Action.CHALLENGE, True)
 
 
 def test_a_value_is_told_every_hour_released_when_it_is_found_no_more_and_then_forgotten() -> None:

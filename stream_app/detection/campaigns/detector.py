@@ -20,7 +20,7 @@ from stream_app.detection.campaigns.states import (
 from stream_app.detection.decisions import Decision
 from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitDecision, EmitVerdict, Tally
-from stream_app.detection.operators import Feedback, Forget, Instruction, Learn, SetPolicy
+from stream_app.detection.operators import Feedback, Forget, Instruction, Learn, ReleaseLink, SetPolicy
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
 from stream_app.detection.signals import Signal
@@ -32,7 +32,7 @@ _SILENT_MS = 60_000
 
 #: Verdicts that a person's word ends are numbered from this on, times the word's place: behind those of any signal.
 _SPOKEN = 1 << 24
-_UNKNOWN = (RejectReason.INVALID, "there is no such campaign")
+_UNKNOWN = (RejectReason.INVALID, "no such campaign, or nothing holds of that value")
 
 _signal = msgspec.json.Decoder(Signal)
 
@@ -94,7 +94,7 @@ class CampaignDetector:
 
     def is_concerned_by(self, instruction: Instruction | Rejected) -> bool:
         """Policies, which hold the harm budget of campaigns, what people say, erasures, partners' indicators."""
-        return isinstance(instruction, SetPolicy | Feedback | Forget | Learn)
+        return isinstance(instruction, SetPolicy | Feedback | ReleaseLink | Forget | Learn)
 
     def instruct(
         self, log: str, offset: int, instruction: Instruction | Rejected, original: bytes, topic: str
@@ -102,26 +102,26 @@ class CampaignDetector:
         """Take in an instruction by its offset in a log; the tenant stage dead-letters what cannot be understood."""
         effects: list[Effect] = []
         is_new = offset > self._state.told.get(log, -1)
-        if isinstance(instruction, SetPolicy):
-            self.stage.adopt(instruction.policy)
-        elif isinstance(instruction, Forget):
-            self._erased_ms[instruction.tenant_id] = round(instruction.record.at.timestamp() * 1000)
-            if is_new:
-                effects += self._erase(instruction.tenant_id)
-        elif isinstance(instruction, Feedback) and is_new:
-            effects = self._hear(instruction, DeadLetter(topic, 0, offset, *_UNKNOWN, None, original))
-        elif isinstance(instruction, Learn) and is_new:
-            self._encode_some(1 << 62)  # a checkpoint holds what was before
-            self.stage.learn(instruction.indicators)
-            self._is_memory_changed = True
+        match instruction:
+            case SetPolicy(policy=policy):
+                self.stage.adopt(policy)
+            case Forget(record=record, tenant_id=tenant_id):
+                self._erased_ms[tenant_id] = round(record.at.timestamp() * 1000)
+                if is_new:
+                    effects += self._erase(tenant_id)
+            case Feedback() | ReleaseLink() if is_new:
+                effects = self._hear(instruction, DeadLetter(topic, 0, offset, *_UNKNOWN, None, original))
+            case Learn(indicators=indicators) if is_new:
+                self._encode_some(1 << 62)  # a checkpoint holds what was before
+                self.stage.learn(indicators)
+                self._is_memory_changed = True
         self._state.told[log] = max(offset, self._state.told.get(log, -1))
         return effects
 
-    def _hear(self, feedback: Feedback, refusal: DeadLetter) -> list[Effect]:
+    def _hear(self, word: Feedback | ReleaseLink, refusal: DeadLetter) -> list[Effect]:
         self._encode_some(1 << 62)  # a checkpoint holds what was before this word
         before = entries_of(self.stage.campaigns)
-        times_ms = [clock.newest_ms or 0 for clock in self._state.clocks.values()]
-        ended = self.stage.hear(feedback, max(times_ms, default=self._state.ticked_ms))
+        ended = self.stage.hear(word, self._state.newest_ms)
         if ended is None:
             return [refusal]
         self._is_memory_changed = True
@@ -129,7 +129,7 @@ class CampaignDetector:
         for number, verdict in enumerate(ended, _SPOKEN * (refusal.offset + 1)):
             self._changed.add(verdict.tenant_id)
             effects.append(EmitVerdict(verdict, self._state.position - 1, number))
-        effects += self._link_decisions(round(feedback.record.at.timestamp() * 1000))
+        effects += self._link_decisions(round(word.record.at.timestamp() * 1000))
         after = entries_of(self.stage.campaigns)
         return effects + [EmitCampaign(*changed) for changed in changed_entries(before, after)]
 
@@ -209,8 +209,7 @@ class CampaignDetector:
     def _due_tick(self) -> Iterator[int]:
         """The newest tick that every partition has passed, except silent ones; older ones are left out."""
         times_ms = [clock.newest_ms for clock in self._state.clocks.values() if clock.newest_ms is not None]
-        newest_ms = max(times_ms, default=0)
-        passed_ms = min((time_ms for time_ms in times_ms if time_ms >= newest_ms - _SILENT_MS), default=0)
+        passed_ms = min((time_ms for time_ms in times_ms if time_ms >= self._state.newest_ms - _SILENT_MS), default=0)
         due_ms = (passed_ms - ALLOWED_LATENESS_MS) // TICK_MS * TICK_MS
         if due_ms > self._state.ticked_ms:
             self._state.ticked_ms = due_ms

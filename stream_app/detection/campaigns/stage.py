@@ -20,8 +20,8 @@ from stream_app.detection.campaigns.signatures import nats_of
 from stream_app.detection.campaigns.verdicts import changes, may_act, update_members
 from stream_app.detection.decisions import Decision
 from stream_app.detection.effects import ForgetDecision
-from stream_app.detection.link_rulings import LinkStanding, release_links, rule_links, shared_links
-from stream_app.detection.operators import Feedback
+from stream_app.detection.link_rulings import LinkStanding, release_link, release_links, rule_links, shared_links
+from stream_app.detection.operators import Feedback, ReleaseLink
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import HarmBudget
 from stream_app.detection.signals import Signal
@@ -139,19 +139,28 @@ class CampaignStage:
         """Go by a policy's harm budget and rules of shared values from the next look on."""
         self.budget, self.policy = policy.harm_budgets.campaigns, policy
 
-    def hear(self, feedback: Feedback, now_ms: int) -> list[Verdict] | None:
-        """Take in a person's word on a campaign, under any of its ids: verdicts that end with it; None if unknown.
+    def hear(self, word: Feedback | ReleaseLink, now_ms: int) -> list[Verdict] | None:
+        """Take in a person's word on a campaign, under any of its ids, or on a shared value.
 
-        What it begins comes with the next look, which is not put off.
+        Gives the verdicts that end with it, None when nothing is known of it. What it begins comes with the next look.
         """
+        if isinstance(word, ReleaseLink):
+            return self._release_link(word.key, now_ms)
         for campaign in self.memory.campaigns:
-            if feedback.campaign_id in {campaign.campaign_id, *campaign.aliases}:
+            if word.campaign_id in {campaign.campaign_id, *campaign.aliases}:
                 self.memory.looked_ms = 0
-                if self.policy is not None and not feedback.is_confirmed:
+                if self.policy is not None and not word.is_confirmed:
                     links, policy = self.memory.links, self.policy
                     self.link_decisions += release_links(links, policy, campaign.campaign_id, now_ms)
-                return hear(campaign, self.memory.opinions, self.told, feedback, now_ms)
+                return hear(campaign, self.memory.opinions, self.told, word, now_ms)
         return None
+
+    def _release_link(self, key: str, now_ms: int) -> list[Verdict] | None:
+        released = None if self.policy is None else release_link(self.memory.links, self.policy, key, now_ms)
+        if released is None:
+            return None
+        self.link_decisions.append(released)
+        return []
 
     def forget(self, tenant_id: str) -> None:
         """Erase a tenant, also as a member; what campaigns learned from it stays."""

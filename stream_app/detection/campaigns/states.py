@@ -34,6 +34,11 @@ class StageState(Struct, array_like=True):
     clocks: dict[int, Watermark] = field(default_factory=dict)
     ticked_ms: int = 0
 
+    @property
+    def newest_ms(self) -> int:
+        """Newest time that any of them believes, 0 before the first signal."""
+        return max((clock.newest_ms or 0 for clock in self.clocks.values()), default=0)
+
     def clock(self, partition: int) -> Watermark:
         """The clock of one partition of the tenant stage."""
         return self.clocks.setdefault(partition, Watermark())

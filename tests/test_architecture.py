@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": {"detection", "grants", "metrics", "settings", "topology", "web_security"},
     "console": {
         *("__version__", "adapters", "detection", "memberships", "plots", "quantities"),
-        *("reports", "settings", "stories", "topology"),
+        *("reports", "settings", "stories", "topology", "web_security"),
     },
     "agents": {"adapters", "detection", "metrics"},
     "app": {"adapters", "agents", "detection", "metrics", "settings", "sharing", "topology"},

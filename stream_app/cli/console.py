@@ -21,6 +21,7 @@ from stream_app.console.people import PeopleError, SignIns, one_token, read_netw
 from stream_app.console.service import Running, start_console
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
+from stream_app.web_security import WebSecurityError, check_web_security
 
 
 @click.command()
@@ -33,7 +34,8 @@ def console(bind: str, port: int) -> None:
         check_credentials(settings)
         sign_ins, token = _people(settings)
         policy = _policy(settings)
-    except (SettingsError, CredentialsError, PeopleError, PolicyError) as error:
+        check_web_security(settings)
+    except (SettingsError, CredentialsError, PeopleError, PolicyError, WebSecurityError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -1,5 +1,6 @@
 """The console's web application: its routes, and what stands before them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -22,15 +23,18 @@ _STATIC = Path(__file__).with_name("static")
 _UNREADY_S = 60.0
 
 
-def create_console_app(desk: Desk, sign_ins: SignIns, registry: CollectorRegistry) -> web.Application:
+def create_console_app(
+    desk: Desk, sign_ins: SignIns, registry: CollectorRegistry, limits: Sequence[Middleware] = ()
+) -> web.Application:
     """The web application; the caller binds and runs it.
 
-    Besides the pages: ``/health`` (200 while reading goes on), ``/ready`` (200 when the view is whole and not older
-    than a minute), ``/metrics``.
+    ``limits`` stand before everything. Besides the pages: ``/health`` (200 while reading goes on), ``/ready`` (200 when
+    the view is whole and not older than a minute), ``/metrics``.
     """
     metrics = ConsoleMetrics(registry, desk.view, desk.reader)
     app = web.Application(
-        middlewares=[set_headers, _counting(metrics), _telling, know_person, check_form], client_max_size=MAX_FORM_BYTES
+        middlewares=[*limits, set_headers, _counting(metrics), _telling, know_person, check_form],
+        client_max_size=MAX_FORM_BYTES,
     )
     app[DESK], app[SIGN_INS], app[LISTENERS], app[CLOCK] = desk, sign_ins, Listeners(), desk.clock
     app.on_shutdown.append(let_go)

@@ -16,6 +16,7 @@ from stream_app.console.worker_watch import WorkerWatch
 from stream_app.detection.operators import OperatorRecord
 from stream_app.detection.policy import Policy
 from stream_app.settings import Settings
+from stream_app.web_security import guards, tls_context
 
 #: Pages are answered within a second; open streams are let go before.
 _STOP_S = 3.0
@@ -49,7 +50,7 @@ async def start_console(  # noqa: PLR0917
     address: tuple[str, int],
     publish: Callable[[OperatorRecord], int],
 ) -> Running:
-    """Start on this event loop; raises ``OSError`` when the address cannot be listened on."""
+    """Start on this event loop; raises ``OSError`` when the address cannot be listened on, ``WebSecurityError``."""
     view, extracts, watch = View(), Extracts(), WorkerWatch(settings.console_workers or "")
     loop = asyncio.get_running_loop()
 
@@ -59,10 +60,14 @@ async def start_console(  # noqa: PLR0917
 
     reader = TopicsReader(settings, deliver)
     desk = Desk(settings, view, reader, extracts, policy, publish, watch.health)
-    runner = web.AppRunner(create_console_app(desk, sign_ins, registry), access_log=None, shutdown_timeout=_STOP_S)
+    # People sign in; the token that programs show elsewhere is not theirs.
+    limits = guards(settings.model_copy(update={"web_token_file": None, "web_client_ca_file": None}))
+    tls = tls_context(settings)
+    app = create_console_app(desk, sign_ins, registry, limits)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, *address).start()
+        await web.TCPSite(runner, *address, ssl_context=tls).start()
     except OSError:
         await runner.cleanup()
         raise
@@ -70,7 +75,7 @@ async def start_console(  # noqa: PLR0917
     reader.start()
     watch.start()
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - of a container, and a link needs a host
-    return Running(f"http://{shown}:{port}", reader, watch, extracts, runner)
+    return Running(f"{'https' if tls else 'http'}://{shown}:{port}", reader, watch, extracts, runner)
 
 
 async def _apply(view: View, records: list[TopicRecord]) -> None:

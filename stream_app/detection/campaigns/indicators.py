@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population, incidence
+from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Incidence, Population, incidence
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 
 #: Kinds that are exchanged, and the group each is of. The others mean nothing elsewhere: system prompts are hashed
@@ -163,13 +163,18 @@ def find_partners(
     return None if exchange is None else Partners(people, profiles, told.values(), exchange)
 
 
-def shared_of(people: Population, profiles: Profiles, pool: Pool, exchange: Exchange) -> Shared:
+def exchanged_links(people: Population, profiles: Profiles) -> dict[str, Incidence]:
+    """Links of the kinds that are exchanged; two seconds for 100,000 tenants."""
+    content = incidence(_table(people, profiles, "content"))
+    return {kind: content if kind == "content" else people.links[kind] for kind in GROUP_OF}
+
+
+def shared_of(exchanged: dict[str, Incidence], profiles: Profiles, pool: Pool, exchange: Exchange) -> Shared:
     """What may leave of a pool: its rare values, of each kind the most common."""
     likely = pool.share > 0.5
     rare = _rare(int(np.count_nonzero(~likely)))
     shared: dict[str, dict[str, int]] = {}
-    for kind in GROUP_OF:
-        links = incidence(_table(people, profiles, kind)) if kind == "content" else people.links[kind]
+    for kind, links in exchanged.items():
         inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
         chosen = np.flatnonzero((inside >= LEAST_CARRIERS) & (links.degree - inside <= rare))
         chosen = chosen[np.argsort(-inside[chosen], kind="stable")][:MAX_VALUES]

@@ -8,7 +8,7 @@ from stream_app.detection.campaigns.confirmation import (
     CampaignKind,
     kind_of,
 )
-from stream_app.detection.campaigns.indicators import Exchange, Met, Partners, shared_of
+from stream_app.detection.campaigns.indicators import Exchange, Met, Partners, exchanged_links, shared_of
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Floats, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status
@@ -54,9 +54,17 @@ def weigh_partners(campaign: Campaign, partners: Partners | None, now_ms: int) -
 def share(campaigns: list[Campaign], people: Population, profiles: Profiles, exchange: Exchange | None) -> None:
     """Say what partners may be told: of campaigns that a person was told of, and that nothing ordinary explains."""
     for campaign in campaigns:
-        is_explained = campaign.status is not Status.CONFIRMED and bool(campaign.findings.explanations)
-        may_leave = campaign.is_listed and not is_explained
-        campaign.shared = shared_of(people, profiles, campaign.pool, exchange) if exchange and may_leave else None
+        campaign.shared = None
+    told = [campaign for campaign in campaigns if _may_leave(campaign)]
+    if exchange is not None and told:
+        links = exchanged_links(people, profiles)
+        for campaign in told:
+            campaign.shared = shared_of(links, profiles, campaign.pool, exchange)
+
+
+def _may_leave(campaign: Campaign) -> bool:
+    is_open = campaign.status is Status.CANDIDATE and not campaign.findings.explanations
+    return campaign.is_listed and (is_open or campaign.status is Status.CONFIRMED)
 
 
 def _settle(campaign: Campaign, now_ms: int) -> None:

@@ -202,3 +202,22 @@ def test_a_verdict_repeated_after_a_crash_is_passed_over(whole: tuple[list[Effec
     assert [reader.parse(line) for line in lines] == [effect.verdict for effect in told]
     assert {type(reader.parse(line)) for line in lines} == {Ignored}
     assert not isinstance(reader.parse(b"nonsense"), Ignored)
+
+
+def test_what_partners_told_and_skeletons_for_them_outlive_a_crash() -> None:
+    """A checkpoint that knows the instruction's offset holds what it brought; a repetition is not taken in twice."""
+    bundle = {"partner": "p", "key_id": "exchange-1", "parts": []}
+    told = parse_operator(operator_record("indicators", 0, expires_s=60, body={"bundle": bundle}))
+    newer = parse_operator(operator_record("indicators", 0, expires_s=90, body={"bundle": bundle}))
+    detector, kept = new(), dict[str, bytes]()
+    assert detector.is_concerned_by(told)
+    others = [signal(f"other-{number}", 90 + number) for number in range(4)]
+    detector.handle(records([signal("t", 1, exchanged=["a", "b"]), *others]))
+    detector.instruct("operator", 5, told, b"", "operator.v1")
+    checkpoint(detector, kept)
+    again = new(kept)
+    again.instruct("operator", 5, newer, b"", "operator.v1")
+    assert again.stage.memory.indicators == detector.stage.memory.indicators != {}
+    row = again.stage.profiles.rows["t"]
+    assert again.stage.profiles.exchanged[row].tolist() == detector.stage.profiles.exchanged[row].tolist()
+    assert again.stage.profiles.exchanged[row].any()

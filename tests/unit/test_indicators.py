@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
+import orjson
 import pytest
 from msgspec import structs
 
+from stream_app.detection.campaigns.entries import plain_header
 from stream_app.detection.campaigns.indicators import PRIOR, Exchange, Indicators, Part, Partners
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
@@ -120,6 +122,7 @@ def test_a_campaign_that_no_provider_can_confirm_alone_is_found_by_all_of_them_t
         (campaign,) = confirmed(stage)
         assert campaign.partners == sorted(set(NAMES) - {one.name})
         assert campaign.members.keys() <= one.members
+        assert orjson.loads(orjson.dumps(plain_header(campaign)))["partners"] == campaign.partners
         found |= campaign.members.keys()
     assert len(found) >= 0.9 * sum(len(one.members) for one in providers)
 

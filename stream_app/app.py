@@ -34,6 +34,7 @@ from stream_app.detection.policy import Policy, load_policy
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from stream_app.sharing.keys import load_exchange
+from stream_app.signatures import load_signer
 from stream_app.topology import Stage, TopicName
 
 #: The broker's own least session timeout; a dead worker's partitions move after it. The embedded broker allows less.
@@ -81,8 +82,9 @@ def detectors(settings: Settings, policy: Policy) -> NewDetector:
 
 
 def effect_records(settings: Settings) -> RecordsOf:
-    """Makes the records that perform an effect."""
-    return partial(records_of, source=f"/stillwatch/{settings.group}", historic=settings.historic)
+    """Makes the records that perform an effect. Raises ``KeyFileError``."""
+    signer = load_signer(settings.signing_key) if settings.signing_key else None
+    return partial(records_of, source=f"/stillwatch/{settings.group}", historic=settings.historic, signer=signer)
 
 
 def calm_garbage_collection() -> None:

@@ -25,8 +25,9 @@ ALLOWED: dict[str, set[str]] = {
     "settings": {"topology"},
     "signatures": set(),
     "sharing": {"detection", "signatures", "sketches"},
+    "signed_records": {"signatures"},
     "metrics": {"__version__", "detection"},
-    "limiter": {"detection", "topology"},
+    "limiter": {"detection", "signatures", "signed_records", "topology"},
     "quantities": set(),
     "particulars": {"detection", "quantities"},
     "memberships": {"detection", "particulars", "quantities"},
@@ -34,13 +35,16 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"detection", "memberships", "quantities", "stories"},
     "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories", "what_if"},
     "web_security": {"settings"},
-    "adapters": {"detection", "grants", "metrics", "settings", "topology", "web_security"},
+    "adapters": {
+        *("detection", "grants", "metrics", "settings", "signatures", "signed_records", "topology"),
+        "web_security",
+    },
     "console": {
         *("__version__", "adapters", "detection", "memberships", "plots", "quantities"),
         *("reports", "settings", "stories", "topology", "web_security"),
     },
     "agents": {"adapters", "detection", "metrics"},
-    "app": {"adapters", "agents", "detection", "metrics", "settings", "sharing", "topology"},
+    "app": {"adapters", "agents", "detection", "metrics", "settings", "sharing", "signatures", "topology"},
 }
 #: No network, clock, file, environment, chance or concurrency where decisions are made.
 IMPURE = {

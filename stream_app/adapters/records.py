@@ -17,6 +17,8 @@ from stream_app.detection.effects import (
     ForgetDecision,
 )
 from stream_app.detection.explanations import rfc3339
+from stream_app.signatures import Signer
+from stream_app.signed_records import ControlRecord, signature_headers
 from stream_app.topology import TopicName
 
 DECISION_TYPE = "stillwatch.decision.v1"
@@ -38,24 +40,27 @@ class OutgoingRecord(NamedTuple):
     is_by_partition: bool = False
 
 
-def records_of(effect: Effect, now_ms: int, *, source: str, historic: bool) -> list[OutgoingRecord]:
+def records_of(
+    effect: Effect, now_ms: int, *, source: str, historic: bool, signer: Signer | None = None
+) -> list[OutgoingRecord]:
     """The records that perform an effect; ``source`` names this deployment, ``now_ms`` is processing time.
 
     With ``historic`` events a decision expires as long after now as it would have after its cause, so that consumers,
-    who go by their own clocks, obey it.
+    who go by their own clocks, obey it. A ``signer`` signs what goes to the control topic.
     """
     match effect:
         case EmitDecision(decision=decision, cause_ms=cause_ms):
             if historic:
                 decision = _moved_to(decision, now_ms)
             key, value = decision.key.encode(), msgspec.json.encode(decision)
-            headers = _decision_headers(decision, source, cause_ms, now_ms)
+            headers = _decision_headers(decision, source, cause_ms, now_ms) + _signed(key, value, signer, now_ms)
             return [
                 OutgoingRecord(TopicName.DECISION_LOG, key, value, headers),
                 OutgoingRecord(TopicName.DECISIONS, key, value, headers),
             ]
         case ForgetDecision(key=name):
-            return [OutgoingRecord(TopicName.DECISIONS, name.encode(), None, [])]
+            key = name.encode()
+            return [OutgoingRecord(TopicName.DECISIONS, key, None, _signed(key, None, signer, now_ms))]
         case EmitSignal(signal=signal):
             return [OutgoingRecord(TopicName.SIGNALS, signal.tenant_id.encode(), msgspec.json.encode(signal), [])]
         case EmitVerdict(verdict=verdict):
@@ -67,6 +72,10 @@ def records_of(effect: Effect, now_ms: int, *, source: str, historic: bool) -> l
             return [_dead_letter(effect, now_ms)]
         case _:
             assert_never(effect)
+
+
+def _signed(key: bytes, value: bytes | None, signer: Signer | None, now_ms: int) -> Headers:
+    return [] if signer is None else signature_headers(ControlRecord(key, value), signer, now_ms)
 
 
 def _moved_to(decision: Decision, now_ms: int) -> Decision:

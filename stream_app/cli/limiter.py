@@ -5,6 +5,7 @@ import logging
 import signal
 import ssl
 import sys
+from pathlib import Path
 
 import click
 import structlog
@@ -17,6 +18,7 @@ from stream_app.adapters.credentials import CredentialsError, python_security
 from stream_app.adapters.topic_admin import check_rights
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, create_http_app
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
+from stream_app.signatures import KeyFileError, load_verifier
 from stream_app.topology import TopicName
 from stream_app.web_security import WebSecurityError, guards, tls_context
 
@@ -25,13 +27,22 @@ from stream_app.web_security import WebSecurityError, guards, tls_context
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8088, show_default=True, type=click.IntRange(0, 65_535), help="0 picks a free one.")
 @click.option("--fail-closed", is_flag=True, help="Deny every request while the decisions are unread or too old.")
-def limiter(bind: str, port: int, fail_closed: bool) -> None:
+@click.option(
+    "--verify-key",
+    "verify_keys",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Public key whose decisions are obeyed, and no others; may be given several times.",
+)
+def limiter(bind: str, port: int, *, fail_closed: bool, verify_keys: tuple[Path, ...]) -> None:
     """Answer /check over HTTP from the decisions on the control topic."""
     try:
         settings = load_settings()
         security = python_security(settings)
         web_guards, web_tls = guards(settings), tls_context(settings)
-    except (SettingsError, CredentialsError, WebSecurityError) as error:
+        verifier = load_verifier(*verify_keys) if verify_keys else None
+    except (SettingsError, CredentialsError, WebSecurityError, KeyFileError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     _log_to_stderr()
@@ -48,6 +59,7 @@ def limiter(bind: str, port: int, fail_closed: bool) -> None:
         topic=settings.topic(TopicName.DECISIONS),
         operator_topic=settings.topic(TopicName.OPERATOR),
         security=security,
+        verifier=verifier,
     )
     app = create_http_app(asked, control_topic, registry, web_guards)
     control_topic.start()

@@ -10,9 +10,11 @@ import time
 import click
 import faust
 
+from stream_app import signatures, sketches
 from stream_app.adapters.admission import BrokerError
 from stream_app.adapters.broker_watch import CalmClientLog, find_problem
 from stream_app.adapters.credentials import CredentialsError, check_credentials
+from stream_app.adapters.outboxes import RecordsOf
 from stream_app.adapters.sources import SourceChangedError
 from stream_app.adapters.topic_admin import check_rights, check_topics
 from stream_app.app import calm_garbage_collection, create_app, detectors, effect_records, read_exchange, read_policy
@@ -20,7 +22,6 @@ from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
 from stream_app.grants import COMPONENT_OF
 from stream_app.settings import Settings, SettingsError, load_settings
-from stream_app.sketches import KeyFileError
 from stream_app.web_security import WebSecurityError, check_web_security
 
 _log = logging.getLogger("stream_app.worker")
@@ -28,6 +29,9 @@ _log = logging.getLogger("stream_app.worker")
 #: First and longest pause between two tries to reach the broker.
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 10.0
 
+
+#: Two kinds of key files: what may be told to partners is sketched with one, decisions are signed with the other.
+_KEY_ERRORS = (sketches.KeyFileError, signatures.KeyFileError)
 
 #: Failures that somebody outside can mend: told in one line when the worker ends.
 _TOLD = (StateError, SourceChangedError, BrokerError)
@@ -49,7 +53,7 @@ def worker() -> None:
     _log_to_stderr()
     # As the first process of a container it would not hear of a signal that it does not ask for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    settings, policy = _configuration()
+    settings, policy, to_records = _configuration()
     _check_port(settings)
     _wait_for_broker(settings)
     _check_topics(settings)
@@ -62,7 +66,7 @@ def worker() -> None:
         settings.web_bind,
         settings.web_port,
     )
-    app, services = create_app(settings, detectors(settings, policy), effect_records(settings))
+    app, services = create_app(settings, detectors(settings, policy), to_records)
     calm_garbage_collection()
     member = faust.Worker(app, *services, quiet=True, redirect_stdouts=False, override_logging=False)
     try:
@@ -88,14 +92,14 @@ def _log_to_stderr() -> None:
     terminal.addFilter(_ToldAtTheEnd())
 
 
-def _configuration() -> tuple[Settings, Policy]:
+def _configuration() -> tuple[Settings, Policy, RecordsOf]:
     try:
         settings = load_settings()
         check_credentials(settings)
         check_web_security(settings)
         read_exchange(settings)
-        return settings, read_policy(settings)
-    except (SettingsError, CredentialsError, WebSecurityError, KeyFileError, PolicyError) as error:
+        return settings, read_policy(settings), effect_records(settings)
+    except (SettingsError, CredentialsError, WebSecurityError, PolicyError, *_KEY_ERRORS) as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.UsageError(f"policy file: {error}") from error

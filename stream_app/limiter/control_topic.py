@@ -11,10 +11,13 @@ from typing import Any
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_app.limiter.checks import Limiter
 from stream_app.limiter.switches import read_switch
+from stream_app.signatures import SignatureRefusedError, Verifier
+from stream_app.signed_records import ControlRecord, signed_ms
 
 #: How often the table is compared with the end of the log, which is also how fine its age is measured.
 ROUND_S = 1.0
@@ -47,6 +50,7 @@ class ControlTopic:
     both, as seen at the start of a round, are reached. A lost broker is tried again with growing
     pauses and read on from where it was lost; until then the table stays as it is and ages. Partitions added later
     are picked up within 30 s. ``security`` goes to kafka-python as it is (``security_protocol``, ``ssl_context`` …).
+    With a ``verifier``, decisions that no trusted key has signed change nothing, and are counted.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class ControlTopic:
         operator_topic: str,
         api_version: tuple[int, int] = API_VERSION,
         security: Mapping[str, Any] = MappingProxyType({}),
+        verifier: Verifier | None = None,
     ) -> None:
         self.records_read = 0
         self._limiter = limiter
@@ -66,6 +71,7 @@ class ControlTopic:
         self._operator_topic = operator_topic
         self._api_version = api_version
         self._security = security
+        self._verifier = verifier
         self._positions: dict[TopicPartition, int] = {}
         self._pause_s = 0.0
         self._stopping = Event()
@@ -161,20 +167,34 @@ class ControlTopic:
                 self._limiter.table.mark_complete(asked_ms)
 
     def _read_batch(self, consumer: KafkaConsumer) -> None:
-        unreadable = []
+        unreadable, forged = [], []
         for partition, records in consumer.poll(timeout_ms=200).items():
             for record in records:
                 if record.topic == self._operator_topic:
                     self._heed(record.value)
                     continue
-                problem = self._limiter.table.apply(record.key, record.value, self._limiter.now_ms())
+                place = f"{record.topic}/{record.partition}/{record.offset}"
+                try:
+                    at_ms = self._signed_ms(record)
+                except SignatureRefusedError as error:
+                    forged.append(f"{place}: {error}")
+                    continue
+                problem = self._limiter.table.apply(record.key, record.value, self._limiter.now_ms(), at_ms)
                 if problem is not None:
-                    unreadable.append(f"{record.topic}/{record.partition}/{record.offset}: {problem}")
+                    unreadable.append(f"{place}: {problem}")
             self._positions[partition] = records[-1].offset + 1
             self.records_read += len(records)
         if unreadable:
             self._limiter.metrics.unreadable_records.inc(len(unreadable))
             _log.warning("unreadable records ignored", count=len(unreadable), last=unreadable[-1])
+        if forged:
+            self._limiter.metrics.forged_records.inc(len(forged))
+            _log.warning("forged records ignored", count=len(forged), last=forged[-1])
+
+    def _signed_ms(self, record: ConsumerRecord) -> int:
+        if self._verifier is None:
+            return 0
+        return signed_ms(ControlRecord(record.key or b"", record.value), record.headers or (), self._verifier)
 
     def _heed(self, value: bytes | None) -> None:
         switch = read_switch(value)

@@ -64,11 +64,15 @@ class KnownDecision(Struct, frozen=True):
 
 
 class _Row(Struct, frozen=True):
-    """``decision`` None: nothing holds, but records below ``min_revision`` are still refused, until ``forget_ms``."""
+    """``decision`` None: nothing holds, but records below ``min_revision`` are still refused, until ``forget_ms``.
+
+    ``signed_ms`` is when the newest of its records was signed, 0 where signatures are not looked at.
+    """
 
     min_revision: int
     decision: KnownDecision | None
     forget_ms: int
+    signed_ms: int = 0
 
 
 class DecisionsTable:
@@ -79,9 +83,9 @@ class DecisionsTable:
 
     A record with a lower revision than its subject has had is ignored, also for a day after the decision expired or
     was deleted by a tombstone: an owner that was frozen and wakes up cannot revive an old block. A tombstone has no
-    revision and always deletes. A table that is built later, from a log compacted down to such a late record, has no
-    way to know better: that case is for the writer, which keeps a release longer than any decision lives, so that
-    the late record has expired.
+    revision and always deletes, unless it was signed before what its subject has had. A table that is built later,
+    from a log compacted down to such a late record, has no way to know better: that case is for the writer, which
+    keeps a release longer than any decision lives, so that the late record has expired.
 
     ``spending`` is held while buckets are read or changed: by checks, and here where a decision takes buckets over.
 
@@ -96,17 +100,19 @@ class DecisionsTable:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def apply(self, key: bytes | None, value: bytes | None, now_ms: int) -> str | None:
+    def apply(self, key: bytes | None, value: bytes | None, now_ms: int, signed_ms: int = 0) -> str | None:
         """Take one record in; ``value`` None is a tombstone. Returns why the record is unreadable, or None.
+
+        ``signed_ms`` is when it was signed, where signatures are verified.
 
         An unreadable record changes nothing: what the subject had before stays.
         """
         try:
             subject_key = _subject_key(key)
             if value is None:
-                self._delete(subject_key, now_ms)
+                self._delete(subject_key, now_ms, signed_ms)
             else:
-                self._put(subject_key, _read(key, value), now_ms)
+                self._put(subject_key, _read(key, value), now_ms, signed_ms)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return str(error)
         return None
@@ -131,7 +137,7 @@ class DecisionsTable:
             if row.forget_ms <= now_ms:
                 del self._rows[subject_key]
             else:
-                self._rows[subject_key] = _Row(row.min_revision, None, row.forget_ms)
+                self._rows[subject_key] = _Row(row.min_revision, None, row.forget_ms, row.signed_ms)
 
     def count_active(self) -> Counter[tuple[Action, bool]]:
         """Decisions by action and whether they are simulated, as of the last ``drop_expired``."""
@@ -148,13 +154,13 @@ class DecisionsTable:
             return None
         return max(0, now_ms - self._complete_ms) / 1000
 
-    def _delete(self, subject_key: SubjectKey, now_ms: int) -> None:
+    def _delete(self, subject_key: SubjectKey, now_ms: int, signed_ms: int) -> None:
         row = self._rows.get(subject_key)
-        if row is not None:
+        if row is not None and signed_ms >= row.signed_ms:
             forget_ms = max(row.forget_ms, now_ms + REVISION_MEMORY_MS)
-            self._rows[subject_key] = _Row(row.min_revision, None, forget_ms)
+            self._rows[subject_key] = _Row(row.min_revision, None, forget_ms, signed_ms)
 
-    def _put(self, subject_key: SubjectKey, record: _Record, now_ms: int) -> None:
+    def _put(self, subject_key: SubjectKey, record: _Record, now_ms: int, signed_ms: int) -> None:
         row = self._rows.get(subject_key)
         if row is not None and record.revision < row.min_revision:
             return
@@ -178,7 +184,9 @@ class DecisionsTable:
             ),
         )
         forget_ms = max(expires_ms, now_ms) + REVISION_MEMORY_MS
-        self._rows[subject_key] = _Row(record.revision, decision if expires_ms > now_ms else None, forget_ms)
+        held = decision if expires_ms > now_ms else None
+        newest_ms = max(signed_ms, row.signed_ms if row else 0)
+        self._rows[subject_key] = _Row(record.revision, held, forget_ms, newest_ms)
 
     def _throttle(self, record: _Record, row: _Row | None, now_ms: int) -> Throttle:
         """Buckets for a throttle; those in use go on, so that a repeated decision neither gives nor takes anything."""

@@ -33,6 +33,11 @@ class LimiterMetrics:
             "Records of the control topic that could not be read and changed nothing.",
             registry=registry,
         )
+        self.forged_records = Counter(
+            "stillwatch_limiter_forged_records",
+            "Records of the control topic that no trusted key has signed, and that changed nothing.",
+            registry=registry,
+        )
         Gauge(
             "stillwatch_limiter_table_age_seconds",
             "Seconds since the table held everything the control topic had; +Inf before it ever did.",

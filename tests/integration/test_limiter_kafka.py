@@ -13,10 +13,13 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 from confluent_kafka import Producer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kafka.admin import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
 from stream_app.limiter import Allowance, ControlTopic, DecisionsTable, Limiter, RequestFacts
+from stream_app.signatures import Signer, Verifier
+from stream_app.signed_records import ControlRecord, signature_headers
 from tests import brokers
 from tests.brokers import NoRealBrokerError, RunningKafka, TestBroker
 from tests.unit.streams import operator_record
@@ -62,11 +65,11 @@ def eventually(is_so: Callable[[], bool]) -> None:
 class Following:
     """A limiter that follows a topic."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, verifier: Verifier | None = None) -> None:
         self.registry = CollectorRegistry()
         self.limiter = Limiter(DecisionsTable(), self.registry)
         self.control_topic = ControlTopic(
-            self.limiter, broker=bootstrap, topic=topic, operator_topic=operator_topic(topic)
+            self.limiter, broker=bootstrap, topic=topic, operator_topic=operator_topic(topic), verifier=verifier
         )
 
     def ask(self, tenant_id: str) -> Allowance:
@@ -82,8 +85,8 @@ class Following:
 
 
 @contextmanager
-def following(bootstrap: str, topic: str) -> Iterator[Following]:
-    found = Following(bootstrap, topic)
+def following(bootstrap: str, topic: str, verifier: Verifier | None = None) -> Iterator[Following]:
+    found = Following(bootstrap, topic, verifier)
     found.control_topic.start()
     try:
         yield found
@@ -210,3 +213,41 @@ def test_a_broker_that_does_not_answer_is_waited_for(topic_prefix: str) -> None:
         assert found.control_topic.is_running()
         found.control_topic.stop()
         assert not found.control_topic.is_running()
+
+
+def send_signed(bootstrap: str, topic: str, signer: Signer, *records: tuple[bytes, bytes | None], at_ms: int) -> None:
+    """Produce records as a worker that signs, at this time."""
+    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2", "acks": "all"})
+    for key, value in records:
+        headers = signature_headers(ControlRecord(key, value), signer, at_ms)
+        producer.produce(topic, key=key, value=value, headers=headers)
+    assert producer.flush(20) == 0
+
+
+@pytest.mark.parametrize("broker", [pytest.param("real", marks=pytest.mark.kafka)], indirect=True)
+def test_what_no_trusted_key_has_signed_is_ignored_and_counted(broker: TestBroker, topic_prefix: str) -> None:
+    topic = f"{topic_prefix}.decisions.v1"
+    bootstrap = broker.with_topics({topic: 2, operator_topic(topic): 1})
+    ours, theirs = Signer(Ed25519PrivateKey.generate()), Signer(Ed25519PrivateKey.generate())
+    now_ms = round(time.time() * 1000)
+    blocked, freed = decision("acme", "block"), decision("freed", "block")
+    send_signed(bootstrap, topic, ours, (b"tenant:old", None), at_ms=now_ms - 60_000)
+    send_signed(bootstrap, topic, ours, blocked, freed, decision("old", "block"), at_ms=now_ms)
+    send_signed(bootstrap, topic, ours, (b"tenant:freed", None), at_ms=now_ms + 1)
+    with following(bootstrap, topic, ours.verifier()) as found:
+        eventually(found.is_ready)
+        assert [found.ask(name).allowed for name in ("acme", "freed", "old")] == [False, True, False]
+        # unsigned: a release, a tombstone and a block; then signed by another key
+        produce(bootstrap, topic, decision("acme", "allow", 9), (b"tenant:acme", None), decision("victim", "block"))
+        send_signed(bootstrap, topic, theirs, decision("victim", "block"), at_ms=now_ms)
+        # true records and their headers, sent again: the block under another key, the old tombstone in its own place
+        producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2"})
+        true_headers = signature_headers(ControlRecord(*blocked), ours, now_ms)
+        producer.produce(topic, key=b"tenant:victim", value=blocked[1], headers=true_headers)
+        assert producer.flush(20) == 0
+        send_signed(bootstrap, topic, ours, (b"tenant:old", None), at_ms=now_ms - 60_000)
+        eventually(lambda: found.control_topic.records_read == 11)
+        assert [found.ask(name).allowed for name in ("acme", "freed", "old", "victim")] == [False, True, False, True]
+        assert found.registry.get_sample_value("stillwatch_limiter_forged_records_total") == 5
+        send_signed(bootstrap, topic, ours, decision("acme", "allow", 2), at_ms=now_ms + 2)
+        eventually(lambda: found.ask("acme").allowed)

@@ -27,6 +27,23 @@ class SaslMechanism(StrEnum):
     SCRAM_SHA_256 = "SCRAM-SHA-256"
 
 
+class LogForm(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least of what is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class SettingsError(Exception):
     """The environment holds values that cannot be used; the message has one line per value."""
 
@@ -71,6 +88,8 @@ class Settings(BaseSettings):
     web_requests_per_s: Annotated[
         int | None, Field(ge=1, description="Web requests a second that one address may make")
     ] = None
+    log_form: Annotated[LogForm, Field(description="How log lines look")] = LogForm.AUTO
+    log_level: Annotated[LogLevel, Field(description="The least of our own lines that is logged")] = LogLevel.INFO
     data_dir: Annotated[Path, Field(description="Folder for the stream framework's own files")] = Path(".stillwatch")
     standbys: Annotated[int, Field(ge=0, le=5, description="Other workers that keep a copy of each partition")] = 0
     alertmanager_url: Annotated[

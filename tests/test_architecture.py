@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"detection", "memberships", "quantities", "stories"},
     "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories", "what_if"},
     "web_security": {"settings"},
+    "logs": {"settings"},
     "adapters": {
         *("detection", "grants", "metrics", "settings", "signatures", "signed_records", "topology"),
         "web_security",

@@ -100,7 +100,9 @@ class InstructionLog(Service):
         self._metrics.instructions.labels(self.name, outcome).inc()
         match entry.instruction:
             case Rejected(detail=detail):
-                _log.warning("%s, record %d refused: %s", self.topic, offset, detail.replace("\n", "; "))
+                _log.warning("%s, record %d refused; its dead letter says why", self.topic, offset)
+                # it may quote a subject
+                _log.debug("%s, record %d: %s", self.topic, offset, detail)
             case SetPolicy(record=record, policy=policy):
                 _log.warning("policy %s (%s) from now on, by %s", policy.version, policy.mode, record.by)
         self.entries.append(entry)

@@ -1,6 +1,7 @@
 """What one partition has still to send, one transaction after the other."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -8,8 +9,11 @@ from typing import NamedTuple
 
 from stream_app.adapters.records import OutgoingRecord
 from stream_app.adapters.transactions import PartitionProducer
-from stream_app.detection.effects import Effect, Tally
+from stream_app.detection.decisions import Decision
+from stream_app.detection.effects import Effect, EmitDecision, Tally
 from stream_app.metrics import Metrics, Waited
+
+_log = logging.getLogger(__name__)
 
 #: The records that perform an effect at a time (processing time, in milliseconds).
 RecordsOf = Callable[[Effect, int], list[OutgoingRecord]]
@@ -142,6 +146,8 @@ class Outbox:
         acknowledged_s = time.time()
         for effect in effects:
             self._metrics.count_effect(effect, acknowledged_s)
+            if isinstance(effect, EmitDecision) and _log.isEnabledFor(logging.DEBUG):
+                _log_decision(effect.decision)
 
     def _count_events(self, tally: Tally, waited: list[Waited]) -> None:
         self._metrics.count_events(tally, waited, time.time())
@@ -152,3 +158,10 @@ class Outbox:
 
     def _in_thread(self, work: Callable[[], None]) -> Awaitable[None]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _log_decision(decision: Decision) -> None:
+    """Says whom a decision is about, so never above debug."""
+    ids = {"decision_id": decision.decision_id, "campaign_id": decision.campaign_id or None, "key": decision.key}
+    what = {"action": decision.action.value, "simulated": decision.simulated}
+    _log.debug("decided", extra=ids | what | {"reasons": [reason.code for reason in decision.reasons]})

@@ -2,13 +2,11 @@
 
 import asyncio
 import getpass
-import logging
 import signal
 import sys
 from functools import partial
 
 import click
-import structlog
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
@@ -20,6 +18,7 @@ from stream_app.app import DEFAULT_POLICY
 from stream_app.console.people import PeopleError, SignIns, one_token, read_networks, read_tokens
 from stream_app.console.service import Running, start_console
 from stream_app.detection.policy import Policy, PolicyError, load_policy
+from stream_app.logs import log_to_stderr
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
 from stream_app.web_security import WebSecurityError, check_web_security
 
@@ -38,9 +37,7 @@ def console(bind: str, port: int) -> None:
     except (SettingsError, CredentialsError, PeopleError, PolicyError, WebSecurityError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    # kafka-python repeats at every attempt what our own line has said once.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    log_to_stderr(settings)
     try:
         _check_access(settings)
         asyncio.run(_serve(settings, sign_ins, policy, (bind, port), token))

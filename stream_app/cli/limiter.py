@@ -1,14 +1,12 @@
 """``stillwatch limiter``: the reference limiter as a process with an HTTP face."""
 
 import asyncio
-import logging
 import signal
 import ssl
 import sys
 from pathlib import Path
 
 import click
-import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from rich.console import Console
@@ -17,6 +15,7 @@ from stream_app.adapters.admission import BrokerError, RefusedError
 from stream_app.adapters.credentials import CredentialsError, python_security
 from stream_app.adapters.topic_admin import check_rights
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, create_http_app
+from stream_app.logs import log_to_stderr
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
 from stream_app.signatures import KeyFileError, load_verifier
 from stream_app.topology import TopicName
@@ -45,7 +44,7 @@ def limiter(bind: str, port: int, *, fail_closed: bool, verify_keys: tuple[Path,
     except (SettingsError, CredentialsError, WebSecurityError, KeyFileError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    _log_to_stderr()
+    log_to_stderr(settings)
     try:
         _check_access(settings)
     except RefusedError as error:
@@ -82,12 +81,6 @@ def _check_access(settings: Settings) -> None:
         raise
     except BrokerError:
         return
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    # kafka-python repeats at every attempt what our own line has said once.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 async def _serve(

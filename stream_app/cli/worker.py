@@ -21,6 +21,7 @@ from stream_app.app import calm_garbage_collection, create_app, detectors, effec
 from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
 from stream_app.grants import COMPONENT_OF
+from stream_app.logs import log_to_stderr
 from stream_app.settings import Settings, SettingsError, load_settings
 from stream_app.web_security import WebSecurityError, check_web_security
 
@@ -50,10 +51,10 @@ def worker() -> None:
 
     Everything is configured by STILLWATCH_* variables; see docs/settings.md.
     """
-    _log_to_stderr()
     # As the first process of a container it would not hear of a signal that it does not ask for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings, policy, to_records = _configuration()
+    _log_to_stderr(settings)
     _check_port(settings)
     _wait_for_broker(settings)
     _check_topics(settings)
@@ -69,6 +70,7 @@ def worker() -> None:
     app, services = create_app(settings, detectors(settings, policy), to_records)
     calm_garbage_collection()
     member = faust.Worker(app, *services, quiet=True, redirect_stdouts=False, override_logging=False)
+    member.spinner = None  # its terminal codes would stand before our first line
     try:
         member.execute_from_commandline()
     except SystemExit:
@@ -77,19 +79,11 @@ def worker() -> None:
         raise
 
 
-def _log_to_stderr() -> None:
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[terminal])
-    for chatty in ("faust", "mode", "kafka"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+def _log_to_stderr(settings: Settings) -> None:
+    log_to_stderr(settings, CalmClientLog(), _ToldAtTheEnd())
     # mode logs that each of these is starting and stopping
     for service in ("broker_watch", "campaign_alerts", "membership", "instruction_logs", "web"):
         logging.getLogger(f"stream_app.adapters.{service}").setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    logging.getLogger("faust.worker").setLevel(logging.CRITICAL + 1)  # that it crashed, without saying why
-    terminal.addFilter(CalmClientLog())
-    terminal.addFilter(_ToldAtTheEnd())
 
 
 def _configuration() -> tuple[Settings, Policy, RecordsOf]:

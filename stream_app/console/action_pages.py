@@ -29,7 +29,7 @@ async def act(request: web.Request) -> web.Response:
         offset = await asyncio.to_thread(desk.publish, record)
     except (ActionError, PublishError) as error:
         return render(request, "refused.html", status=400, told=str(error), back=back)
-    _log.info("operator record written", type=record.type, subject=record.subject or None, by=record.by, offset=offset)
+    _log.info("operator record written", type=record.type, record=record.id, by=record.by, offset=offset)
     raise web.HTTPSeeOther(_with(back, recorded=record.id))
 
 

@@ -34,7 +34,7 @@ typecheck: setup ## Check types
 	@$(RUN) mypy
 
 faults: setup ## Kill, freeze, cut off and starve workers and brokers (minutes; long form: STILLWATCH_FAULTS=long)
-	@$(RUN) pytest tests/faults
+	@$(RUN) pytest -n 2 --dist loadfile tests/faults
 
 bench: setup ## Run the benchmarks (an hour)
 	@$(RUN) benchmarks.limiter

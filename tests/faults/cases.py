@@ -21,13 +21,16 @@ class Fault(NamedTuple):
     is_long: bool = False
 
 
-#: In this order one deployment meets one fault after the other, as long as its verdict is exact.
-FAULTS: dict[str, Fault] = {
+# In this order one deployment meets one fault of a table after the other, as long as its verdict is exact.
+
+CRASHES = {
     "kill": Fault(process_faults.kill),
     "kill-two": Fault(process_faults.kill_two),
     "kill-joining": Fault(process_faults.kill_joining),
     "terminate": Fault(process_faults.terminate),
     "freeze": Fault(process_faults.freeze),
+}
+MISHAPS = {
     "lose-chunk": Fault(process_faults.lose_chunk),
     "lose-last-chunk": Fault(process_faults.lose_last_chunk),
     "crash-in-checkpoint": Fault(partial(process_faults.crash_in_checkpoint, steps=tuple(STEPS))),
@@ -38,6 +41,8 @@ FAULTS: dict[str, Fault] = {
     "fill-disk": Fault(process_faults.fill_disk),
     "step-clock": Fault(process_faults.step_clock),
     "starve": Fault(process_faults.starve),
+}
+SOURCES = {
     "run-ahead": Fault(input_faults.run_ahead),
     "compress": Fault(input_faults.compress),
     "transact": Fault(input_faults.transact),
@@ -45,6 +50,8 @@ FAULTS: dict[str, Fault] = {
     "restart-broker": Fault(broker_faults.restart_broker),
     "kill-broker": Fault(broker_faults.kill_broker),
     "outrun": Fault(input_faults.outrun),
+}
+NETWORKS = {
     "slow-network": Fault(broker_faults.slow_network, "proxied"),
     "narrow-network": Fault(broker_faults.narrow_network, "proxied"),
     "reset-connections": Fault(broker_faults.reset_connections, "proxied"),

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.deployments import ROWS, Deployments
+from tests.faults.deployments import Deployments
+
+HEADS = (
+    *("case", "events", "decisions", "lost", "double", "wrong", "states", "differing"),
+    *("first s", "all s", "took s"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,32 +25,12 @@ def deployments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not ROWS:
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    rows = [row for report in calls for name, row in report.user_properties if name == "row"]
+    if not rows:
         return
     terminalreporter.section("faults")
-    heads = (
-        "case",
-        "events",
-        "decisions",
-        "lost",
-        "double",
-        "wrong",
-        "states",
-        "differing",
-        "first s",
-        "all s",
-        "took s",
-    )
-    terminalreporter.write_line(_line(heads))
-    for row in ROWS:
-        verdict = row.verdict
-        waits = [f"{max(times):.1f}" for times in zip(*row.takeovers, strict=True)] or ["", ""]
-        differing = verdict.missing + verdict.extra + verdict.differing + verdict.letters
-        cells = (verdict.events, verdict.decisions, verdict.lost, verdict.double, verdict.wrong)
-        states = verdict.states + verdict.positions
-        terminalreporter.write_line(_line((row.case, *cells, states, differing, *waits, f"{row.took_s:.0f}")))
-
-
-def _line(cells: tuple[object, ...]) -> str:
-    first, *others = cells
-    return f"{first:<28}" + "".join(f"{cell:>10}" for cell in others)
+    for row in (HEADS, *rows):
+        first, *others = row
+        terminalreporter.write_line(f"{first:<28}" + "".join(f"{cell:>10}" for cell in others))

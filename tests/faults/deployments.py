@@ -3,10 +3,10 @@
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import pytest
 
@@ -22,16 +22,13 @@ from tests.faults.trials import Takeover, Trial
 MAX_AGE_S = 100.0
 
 
-class Row(NamedTuple):
-    """A line of the table."""
-
-    case: str
-    verdict: Verdict
-    takeovers: list[Takeover]
-    took_s: float
-
-
-ROWS: list[Row] = []
+def row_of(case: str, verdict: Verdict, takeovers: Sequence[Takeover], took_s: float) -> list[str]:
+    """A line of the table at the end."""
+    waits = [f"{max(times):.1f}" for times in zip(*takeovers, strict=True)] or ["", ""]
+    differing = verdict.missing + verdict.extra + verdict.differing + verdict.letters
+    counts = (verdict.events, verdict.decisions, verdict.lost, verdict.double, verdict.wrong)
+    states = verdict.states + verdict.positions
+    return [case, *map(str, (*counts, states, differing)), *waits, f"{took_s:.0f}"]
 
 
 class Deployments:
@@ -46,6 +43,7 @@ class Deployments:
         self._trial: Trial | None = None
         self._setting: Setting = "plain"
         self._began_s = 0.0
+        self._count = 0
 
     def running(self, setting: Setting) -> Trial:
         """A deployment with two workers and traffic: the one that is there, or a new one."""
@@ -67,8 +65,9 @@ class Deployments:
             proxy = self._open.enter_context(running_proxy(cluster)) if setting == "proxied" else None
         except (NoRealBrokerError, NoProxyError) as error:
             lack(str(error))
-        prefix, seed = f"faults-{uuid.uuid4().hex[:8]}", len(ROWS)
-        trial = Trial(cluster, prefix, self._folders(), seed=seed, rate=FORM.rate, proxy=proxy)
+        self._count += 1
+        prefix = f"faults-{uuid.uuid4().hex[:8]}"
+        trial = Trial(cluster, prefix, self._folders(), seed=self._count, rate=FORM.rate, proxy=proxy)
         self._trial = self._open.enter_context(trial)
         self._setting, self._began_s = setting, time.monotonic()
         return trial

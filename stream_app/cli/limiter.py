@@ -15,11 +15,25 @@ from stream_app.adapters.admission import BrokerError, RefusedError
 from stream_app.adapters.credentials import CredentialsError, python_security
 from stream_app.adapters.topic_admin import check_rights
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, create_http_app
+from stream_app.limiter.gateway_headers import FIELDS, header_names
+from stream_app.limiter.haproxy_map import HaproxyMap
+from stream_app.limiter.mirrors import Mirror, Target
+from stream_app.limiter.redis_mirror import RedisMirror
 from stream_app.logs import log_to_stderr
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
 from stream_app.signatures import KeyFileError, load_verifier
 from stream_app.topology import TopicName
 from stream_app.web_security import WebSecurityError, guards, tls_context
+
+
+def _header_names(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
+    if not all(name for _, _, name in pairs):
+        raise click.BadParameter("not FIELD=NAME")
+    try:
+        return header_names({field: name for field, _, name in pairs})
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
@@ -34,14 +48,38 @@ from stream_app.web_security import WebSecurityError, guards, tls_context
     type=click.Path(path_type=Path),
     help="Public key whose decisions are obeyed, and no others; may be given several times.",
 )
-def limiter(bind: str, port: int, *, fail_closed: bool, verify_keys: tuple[Path, ...]) -> None:
-    """Answer /check over HTTP from the decisions on the control topic."""
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="FIELD=NAME",
+    callback=_header_names,
+    help=f"Header in which gateways tell a field ({', '.join(FIELDS)}); repeatable.",
+)
+@click.option("--haproxy-socket", metavar="PATH", help="Keep a map of HAProxy in step, through this stats socket.")
+@click.option("--haproxy-map", metavar="FILE", help="The map's file, written as in HAProxy's configuration.")
+@click.option("--redis", "redis_url", metavar="URL", help="Keep a copy of all decisions in this Redis.")
+@click.option("--redis-password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def limiter(
+    *,
+    bind: str,
+    port: int,
+    fail_closed: bool,
+    verify_keys: tuple[Path, ...],
+    headers: dict[str, str],
+    haproxy_socket: str | None,
+    haproxy_map: str | None,
+    redis_url: str | None,
+    redis_password_file: Path | None,
+) -> None:
+    """Answer gateways over HTTP from the decisions on the control topic."""
     try:
         settings = load_settings()
         security = python_security(settings)
         web_guards, web_tls = guards(settings), tls_context(settings)
         verifier = load_verifier(*verify_keys) if verify_keys else None
-    except (SettingsError, CredentialsError, WebSecurityError, KeyFileError) as error:
+        targets = _targets(haproxy_socket, haproxy_map, redis_url, redis_password_file)
+    except (SettingsError, CredentialsError, WebSecurityError, KeyFileError, OSError, ValueError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     log_to_stderr(settings)
@@ -60,8 +98,11 @@ def limiter(bind: str, port: int, *, fail_closed: bool, verify_keys: tuple[Path,
         security=security,
         verifier=verifier,
     )
-    app = create_http_app(asked, control_topic, registry, web_guards)
+    app = create_http_app(asked, control_topic, registry, web_guards, names=headers)
+    mirrors = [Mirror(asked, target) for target in targets]
     control_topic.start()
+    for mirror in mirrors:
+        mirror.start()
     try:
         asyncio.run(_serve(app, asked, control_topic, bind=bind, port=port, tls=web_tls))
     except OSError as error:
@@ -69,6 +110,23 @@ def limiter(bind: str, port: int, *, fail_closed: bool, verify_keys: tuple[Path,
         sys.exit(1)
     finally:
         control_topic.stop()
+        for mirror in mirrors:
+            mirror.stop()
+
+
+def _targets(
+    haproxy_socket: str | None, haproxy_map: str | None, redis_url: str | None, password_file: Path | None
+) -> list[Target]:
+    """Raises ``ValueError`` or ``OSError`` when an option cannot be used."""
+    targets: list[Target] = []
+    if (haproxy_socket is None) != (haproxy_map is None):
+        raise ValueError("--haproxy-socket and --haproxy-map belong together")
+    if haproxy_socket is not None and haproxy_map is not None:
+        targets.append(HaproxyMap(haproxy_socket, haproxy_map))
+    if redis_url is not None:
+        password = None if password_file is None else password_file.read_text(encoding="utf-8").strip()
+        targets.append(RedisMirror(redis_url, password))
+    return targets
 
 
 def _check_access(settings: Settings) -> None:

@@ -98,6 +98,13 @@ class Limiter:
         self.metrics.count_check("allow" if allowance.allowed else allowance.action)
         return allowance
 
+    def check_unidentified(self) -> Allowance:
+        """The answer to a request of which a gateway does not say whose it is: as if there were no decisions."""
+        if not self.is_enforced:
+            return self._without_decisions(None)
+        self.metrics.count_check("unidentified")
+        return self._without_facts("unidentified")
+
     def fault(self, now_ms: int) -> str | None:
         """Why the table cannot be relied on: ``table_not_ready``, ``table_stale``, or None."""
         age_s = self.table.age_s(now_ms)
@@ -109,11 +116,13 @@ class Limiter:
         if fault is None or (fault != NOT_READY and not self.is_enforced):
             self.metrics.count_check("enforcement_off")
             return _ENFORCEMENT_OFF
+        self.metrics.count_check("fail_open" if self._fail_open else "fail_closed")
+        return self._without_facts(fault)
+
+    def _without_facts(self, reason_code: str) -> Allowance:
         if self._fail_open:
-            self.metrics.count_check("fail_open")
-            return Allowance(allowed=True, action=Action.ALLOW, reason_code=fault)
-        self.metrics.count_check("fail_closed")
-        return Allowance(allowed=False, action=Action.BLOCK, reason_code=fault, retry_after_s=RETRY_UNREADY_S)
+            return Allowance(allowed=True, action=Action.ALLOW, reason_code=reason_code)
+        return Allowance(allowed=False, action=Action.BLOCK, reason_code=reason_code, retry_after_s=RETRY_UNREADY_S)
 
     def _weigh(self, decisions: list[KnownDecision], tokens: int, now_ms: int) -> Allowance:
         enforced, spoken = decisions, decisions[0]

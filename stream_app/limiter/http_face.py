@@ -1,6 +1,6 @@
-"""HTTP face of a limiter, for gateways that cannot embed it: /check, /ready, /health and /metrics."""
+"""HTTP face of a limiter, for gateways that cannot embed it: questions, /ready, /health and /metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import orjson
@@ -11,18 +11,26 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from stream_app.limiter.allowances import Allowance
 from stream_app.limiter.checks import Limiter, RequestFacts
 from stream_app.limiter.control_topic import ControlTopic
+from stream_app.limiter.gateway_face import gateway_routes
+from stream_app.limiter.gateway_headers import DEFAULT_NAMES
 
 #: A question is in its address; no body is ever looked at.
 MAX_BODY_BYTES = 65_536
 
 
 def create_http_app(
-    limiter: Limiter, control_topic: ControlTopic, registry: CollectorRegistry, guards: Sequence[Middleware] = ()
+    limiter: Limiter,
+    control_topic: ControlTopic,
+    registry: CollectorRegistry,
+    guards: Sequence[Middleware] = (),
+    *,
+    names: Mapping[str, str] = DEFAULT_NAMES,
 ) -> web.Application:
     """The web application behind ``guards``; the caller binds and runs it.
 
     ``GET`` or ``POST /check?tenant_id=…&account_id=…`` (and the other fields of ``RequestFacts``): 200 allowed,
-    429 denied with ``Retry-After`` in seconds, 400 with the reason when the question cannot be read.
+    429 denied with ``Retry-After`` in seconds, 400 with the reason when the question cannot be read. Gateways that
+    pass on headers ask at ``/ext_authz`` and ``/auth_request``, by the header ``names``.
     """
 
     async def check(request: web.Request) -> web.Response:
@@ -51,6 +59,7 @@ def create_http_app(
             web.get("/ready", ready),
             web.get("/health", health),
             web.get("/metrics", metrics),
+            *gateway_routes(limiter, names),
         ]
     )
     return app

@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 from stream_app.detection.decisions import Action
 from stream_app.limiter.decisions_table import DecisionsTable
 
-#: A check is allowed, denied by one of three actions, or answered without the table, or while enforcement is off.
-OUTCOMES = ("allow", "throttle", "challenge", "block", "fail_open", "fail_closed", "enforcement_off")
+#: A check is allowed, denied by one of three actions, or answered without the table, while enforcement is off, or
+#: without knowing whose request it is.
+OUTCOMES = ("allow", "throttle", "challenge", "block", "fail_open", "fail_closed", "enforcement_off", "unidentified")
 
 
 class LimiterMetrics:
@@ -48,6 +49,18 @@ class LimiterMetrics:
             "1 while decisions are obeyed, 0 while somebody has switched enforcement off.",
             registry=registry,
         ).set_function(is_enforced)
+        self.mirror_failures = Counter(
+            "stillwatch_limiter_mirror_failures",
+            "Attempts to write a mirror that failed.",
+            ["mirror"],
+            registry=registry,
+        )
+        self.mirror_age_s = Gauge(
+            "stillwatch_limiter_mirror_age_seconds",
+            "Seconds since a mirror last held what the table held; counted from the start before it ever did.",
+            ["mirror"],
+            registry=registry,
+        )
         registry.register(_Content(table))
 
     def count_check(self, outcome: str) -> None:

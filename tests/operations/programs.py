@@ -10,7 +10,9 @@ import pytest
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 #: Programs by the Debian package that has them.
-_PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus"}
+_PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus"} | {
+    name: name for name in ("nginx", "haproxy", "redis-server")
+}
 
 
 def needed(program: str) -> str:

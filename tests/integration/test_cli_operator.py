@@ -78,7 +78,10 @@ def test_what_is_ordered_is_on_the_topic_in_order(run: Run, deployed: Settings) 
 
 REFUSED = [
     (("release", "acme"), "not written: not a control topic key such as tenant:acme: 'acme'"),
-    (("release", "ip_prefix:10.0.0.0%2F8"), "not written: subject 'ip_prefix:10.0.0.0%2F8' must be tenant:ID or"),
+    (
+        ("allow", "ip_prefix:10.0.0.0%2F8", "--for", "1h"),
+        "not written: subject 'ip_prefix:10.0.0.0%2F8' must be tenant:ID or",
+    ),
     (("release", "tenant:acme", "--by", "x" * 513), "not written: Expected `str` of length <= 512"),
     (("allow", "tenant:acme", "--for", "2"), "'2' is not a time such as 30m, 2h or 7d"),
     (("watch", "tenant:acme"), "a watch takes either --for TIME or --end"),

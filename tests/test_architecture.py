@@ -16,6 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "detection": set(),
     "replay": {"detection"},
     "backfills": {"detection"},
+    "verifications": {"detection"},
     "what_if": {"detection", "replay"},
     "sketches": set(),
     "simulate": {"sketches"},
@@ -38,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": {"settings"},
     "adapters": {
         *("detection", "grants", "metrics", "settings", "signatures", "signed_records", "topology"),
-        "web_security",
+        *("verifications", "web_security"),
     },
     "console": {
         *("__version__", "adapters", "detection", "memberships", "plots", "quantities"),

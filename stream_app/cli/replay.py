@@ -1,7 +1,9 @@
 """``stillwatch replay``: what the detector would have decided on recorded events."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import click
@@ -24,8 +26,17 @@ MAX_PARTITIONS = 10_000
 
 
 @click.command()
-@click.argument("events", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results; made when missing.")
+@click.argument("events", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results; made when missing.")
+@click.option(
+    "--verify",
+    metavar="SOURCE",
+    help="Instead of writing results, re-derive the decisions of a decisions.jsonl from EVENTS, or those of a live"
+    " run from all that Kafka holds of it: kafka://HOST:PORT/?hours=24, or kafka:// alone.",
+)
+@click.option(
+    "--sample", type=click.IntRange(1), help="With --verify: only so many decisions, the same ones each time."
+)
 @click.option(
     "--policy",
     envvar="STILLWATCH_POLICY",
@@ -55,7 +66,9 @@ MAX_PARTITIONS = 10_000
 def replay(
     *,
     events: tuple[Path, ...],
-    out: Path,
+    out: Path | None,
+    verify: str | None,
+    sample: int | None,
     policy: Path | None,
     operator: Path | None,
     journal: Path | None,
@@ -68,7 +81,12 @@ def replay(
     EVENTS hold one record value a line, an event or an array of events, plain or gzipped; - is standard input. The
     folder receives decisions.jsonl, campaigns.jsonl, dead-letters.jsonl, summary.json and report.html.
     """
-    if out.exists() and not out.is_dir():
+    if verify and verify.startswith("kafka://") and not events:
+        _verifications().verify_live(verify, _policy(policy) if policy else None, sample, as_json=as_json)
+        return
+    if not events or bool(out) == bool(verify):
+        _refuse("needs EVENTS and either --out FOLDER or --verify decisions.jsonl; or --verify kafka:// alone")
+    if out and out.exists() and not out.is_dir():
         _refuse(f"{out}: not a folder")
     rules = _policy(policy or DEFAULT_POLICY)
     try:
@@ -79,13 +97,22 @@ def replay(
     except (UnreadableError, KeyFileError) as error:
         _refuse(str(error))
     with files:
+        run = RunInput(files, operator_lines, rules, partitions, entries, exchange)
+        if out is None:
+            _verifications().verify_files(run, Path(verify or ""), sample, as_json=as_json)
+            return
         try:
-            summary = _run(RunInput(files, operator_lines, rules, partitions, entries, exchange), out)
+            summary = _run(run, out)
         except UnreadableError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
             raise click.ClickException(f"cannot write to {out}: {error.strerror or error}") from error
     click.echo(orjson.dumps(to_builtins(summary)) if as_json else _closing(summary, out))
+
+
+def _verifications() -> ModuleType:
+    """Only when needed: it brings Faust and Kafka's clients with it, which take a second."""
+    return import_module("stream_app.cli.verifications")
 
 
 def _policy(path: Path) -> Policy:

@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "stories": {"detection", "memberships", "particulars", "quantities"},
     "plots": {"detection", "memberships", "quantities", "stories"},
     "reports": {"detection", "memberships", "plots", "quantities", "replay", "stories", "what_if"},
+    "dossiers": {"__version__", "detection", "memberships", "plots", "quantities", "reports", "signatures"},
     "web_security": {"settings"},
     "logs": {"settings"},
     "adapters": {

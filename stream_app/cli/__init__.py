@@ -19,6 +19,7 @@ COMMANDS = {
     "decisions": "stream_app.cli.decisions",
     "demo": "stream_app.cli.demo",
     "doctor": "stream_app.cli.doctor",
+    "dossier": "stream_app.cli.dossier",
     "enforcement": "stream_app.cli.enforcement",
     "evaluate": "stream_app.cli.evaluate",
     "forget": "stream_app.cli.forget",

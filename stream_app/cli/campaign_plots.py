@@ -35,14 +35,20 @@ _stamp = msgspec.json.Decoder(_Stamp)
 def draw_campaign(campaign: dict[str, Any], folder: Path | None, plot: Path) -> None:
     """Write the picture of a campaign, with progress on a terminal; what cannot be looked up, it says."""
     notes: list[str] = []
-    actions = _actions(campaign, _decisions_file(folder), notes)
-    load = _signalled_load(campaign, notes) if folder is None else _replayed_load(campaign, notes)
+    actions = _actions(campaign, decisions_file(folder), notes)
+    load = load_of(campaign, folder, notes)
     would = [f"The verdict would fall if {line}." for line in counterfactual(campaign)]
     drawing = compose_campaign(headline(campaign), would, CampaignPlot(campaign, load, actions), notes)
     write_drawing(drawing, plot)
 
 
-def _decisions_file(folder: Path | None) -> Path | None:
+def load_of(campaign: dict[str, Any], folder: Path | None, notes: list[str]) -> Load | None:
+    """Its members' load, by what was signalled or by a replay; what cannot be looked up, ``notes`` say."""
+    return _signalled_load(campaign, notes) if folder is None else _replayed_load(campaign, notes)
+
+
+def decisions_file(folder: Path | None) -> Path | None:
+    """The decisions of a replay, or none: those on Kafka."""
     return folder and (folder if folder.is_dir() else folder.parent) / "decisions.jsonl"
 
 

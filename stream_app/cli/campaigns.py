@@ -13,10 +13,11 @@ from rich.console import Console
 from stream_app.adapters.campaign_topic import read_campaigns
 from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.cli.campaign_plots import draw_campaign
+from stream_app.cli.dossier import FORMS, make_dossier
 from stream_app.cli.explanations import SUFFIXES, refuse
 from stream_app.cli.operator_records import Order, ends_after, orders, write
 from stream_app.detection.operators import RecordType
-from stream_app.reports.dossiers import dossier, headline, story
+from stream_app.reports.dossiers import headline, story
 from stream_app.reports.feedback import line, progress
 from stream_app.settings import SettingsError, load_settings
 
@@ -76,14 +77,49 @@ def show(*, campaign_id: str, folder: Path | None, as_json: bool, plot: Path | N
 @campaigns.command("dossier")
 @click.argument("campaign_id", metavar="ID")
 @_from
-@_json
 @_plot
-def write_dossier(*, campaign_id: str, folder: Path | None, as_json: bool, plot: Path | None) -> None:
-    """Tell everything: every member with its evidence, and what would have to be false for the verdict to fall."""
+@click.option("--format", "form", type=click.Choice(["text", *FORMS]), default="text", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--redacted", "is_redacted", is_flag=True, help="For readers outside: no customer can be told from it.")
+@click.option("--sign", "key", metavar="KEY", type=click.Path(path_type=Path), help="Private key to sign it with.")
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Instead of the output.")
+def write_dossier(
+    *,
+    campaign_id: str,
+    folder: Path | None,
+    plot: Path | None,
+    form: str,
+    as_json: bool,
+    is_redacted: bool,
+    key: Path | None,
+    out: Path | None,
+) -> None:
+    """Tell everything: members with their evidence, decisions and their effect, and where all of it lies in the logs.
+
+    As JSON, HTML or PDF it is sealed: stillwatch dossier verify says whether it was changed.
+    """
     _check(plot)
+    form = "json" if as_json else form
+    if form == "text" and (is_redacted or key):
+        refuse("--redacted and --sign need --format json, html or pdf")
     campaign = _find(folder, campaign_id)
-    click.echo(orjson.dumps(dossier(campaign)) if as_json else story(campaign, len(campaign["members"])))
+    if form == "text":
+        made = f"{story(campaign, len(campaign['members']))}\n".encode()
+    else:
+        made = FORMS[form](make_dossier(campaign, folder, key, is_redacted=is_redacted))
+    _put(made, out)
     _draw(campaign, folder, plot)
+
+
+def _put(made: bytes, out: Path | None) -> None:
+    if out is None:
+        click.echo(made, nl=not made.endswith(b"\n"))
+        return
+    try:
+        out.write_bytes(made)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {out}: {error.strerror or error}") from error
+    click.echo(f"{out}", err=True)
 
 
 @campaigns.command()

@@ -65,11 +65,6 @@ def _dealt(queue: Mapping[str, float]) -> str:
     )
 
 
-def dossier(campaign: Mapping[str, Any]) -> dict[str, Any]:
-    """The campaign with what would have to be false for its verdict to fall."""
-    return {**campaign, "counterfactual": counterfactual(campaign)}
-
-
 def counterfactual(campaign: Mapping[str, Any]) -> list[str]:
     """What would have to be false for the verdict to fall."""
     if campaign["kind"] == "cohort":

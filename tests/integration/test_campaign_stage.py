@@ -126,7 +126,11 @@ def test_both_stages_find_and_tell_what_replay_does(
             plot = tmp_path / "campaign.svg"
             shown = stillwatch(settings, "campaigns", "dossier", campaign_id, "--json", "--plot", str(plot))
             assert_drawn(plot, settings)
-            dossier = orjson.loads(shown.splitlines()[0])
+            dossier = orjson.loads(shown.splitlines()[0])["dossier"]
+            assert {one["place"].split(",")[0] for one in dossier["chain"]["records"]} == {
+                settings.topic(TopicName.CAMPAIGN_LOG),
+                settings.topic(TopicName.DECISION_LOG),
+            }
             assert members({str(n): one for n, one in enumerate(dossier["members"])}) == members(
                 {key: one for key, one in expected.items() if key.startswith(f"{campaign_id}/")}
             )

@@ -58,10 +58,10 @@ def test_show_and_dossier_tell_evidence_values_members_and_what_would_undo_it(fo
     assert "c-client" in text
     assert "The verdict would fall if" in text
     told = CliRunner().invoke(campaigns, ["dossier", name, "--from", str(folder), "--json"]).output
-    dossier = orjson.loads(told)
+    dossier = orjson.loads(told)["dossier"]
     assert dossier["counterfactual"]
     member = dossier["members"][0]
-    assert set(member) == {"tenant_id", "posterior", "role", "joined_at", "nats"}
+    assert set(member) == {"tenant_id", "posterior", "role", "joined_at", "denied_at", "nats"}
     whole = CliRunner().invoke(campaigns, ["dossier", name, "--from", str(folder)]).output
     assert all(member["tenant_id"] in whole for member in dossier["members"])
 

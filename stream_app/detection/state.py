@@ -179,4 +179,5 @@ def _decode(decoder: msgspec.msgpack.Decoder[State], body: memoryview) -> State:
 
 def _wrong_version(encoded: bytes) -> "StateError":
     found = encoded[0] if encoded else "nothing"
-    return StateError(f"state version {found}, this program reads version {STATE_VERSION}")
+    whose = ": a newer program wrote it, start that one" if encoded and encoded[0] > STATE_VERSION else ""
+    return StateError(f"state version {found}, this program reads version {STATE_VERSION}{whose}")

@@ -12,13 +12,14 @@ from stream_app.detection.scorers import SCORER, SCORER_VERSION
 from stream_app.detection.state import (
     PARTITION_KEY,
     STATE_VERSION,
+    TenantState,
     decode_partition,
     decode_tenant,
     due_minute,
     encode_partition,
     encode_tenant,
 )
-from tests.unit.streams import event, in_order, new_detector, records, steady
+from tests.unit.streams import EventFields, event, in_order, new_detector, records, steady
 
 GOLDEN = Path(__file__).parent / "golden"
 TENANTS = sorted(GOLDEN.glob("tenant-*.state"))
@@ -70,3 +71,26 @@ def golden_states() -> dict[str, bytes]:
     detector.handle(records([*stream, event(5400, "ahead")]))
     changes = detector.take_changes()
     return {"partition" if key == PARTITION_KEY else f"tenant-{key}": encoded for key, encoded in changes.items()}
+
+
+def test_states_from_before_a_feature_go_on_and_learn_it() -> None:
+    """The older states end before surges were judged: their baselines are fewer, the layout is the same."""
+    stream = in_order(*(steady(1810, 4 * 3600, 12, tenant, name="later") for tenant in ("plain", "noisy")))
+    newest, older = (continued(folder, stream) for folder in (GOLDEN, GOLDEN / "older"))
+    for name in ("plain", "noisy"):
+        one, other = newest[name].baselines, older[name].baselines
+        assert len(one) == len(other) == len(CODES)
+        differing = {CODES[place] for place, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]}
+        assert differing <= {"surge_60s", "account_surge_60s"}
+        assert other[CODES.index("surge_60s")] is not None
+
+
+def continued(folder: Path, stream: list[EventFields]) -> dict[str, TenantState]:
+    """Tenants after a stream that goes on from the states of a folder."""
+    names = {"partition": PARTITION_KEY, "tenant-plain": "plain", "tenant-noisy": "noisy"}
+    states = {key: (folder / f"{name}.state").read_bytes() for name, key in names.items()}
+    detector = new_detector(encoded=states)
+    begin = decode_partition(states[PARTITION_KEY]).position
+    detector.handle([record._replace(offset=begin + place) for place, record in enumerate(records(stream))])
+    changes = detector.take_changes()
+    return {tenant: decode_tenant(changes[tenant] or b"") for tenant in ("plain", "noisy")}

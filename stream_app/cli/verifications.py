@@ -27,6 +27,7 @@ from stream_app.replay import Replay
 from stream_app.reports.lines import UnreadableError
 from stream_app.reports.results import RunInput
 from stream_app.settings import Settings
+from stream_app.sketches import KeyFileError
 from stream_app.topology import Stage
 from stream_app.verifications import Verification, compare_decisions, rederive
 

@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka dashboards k8s lock dist sbom clean
+.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka dashboards screenshots k8s lock dist sbom clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -20,7 +20,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(RUN) pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(INSTALLED)
 
-demo: setup ## Run everything on this machine for a minute: broker, both workers, traffic, limiter
+demo: setup ## Run everything on this machine for a minute: broker, both workers, traffic, limiter, console
 	@$(RUN) stream_app demo
 
 test: setup lint typecheck ## Check style and types, and run all tests but the fault battery
@@ -64,6 +64,9 @@ kafka: setup ## Run a real Kafka broker in the foreground (needs Java 17 and Mav
 
 dashboards: setup ## Write the dashboards of deploy/grafana
 	@$(BIN)/python deploy/grafana/dashboards.py
+
+screenshots: setup ## Take the screenshots of the console anew (two minutes; needs Chromium)
+	@$(RUN) tests.browser.screenshots
 
 k8s: setup ## Write the generated manifests anew: topics, users, alert rules
 	@$(RUN) k8s.generate

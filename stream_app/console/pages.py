@@ -1,6 +1,8 @@
 """The pages that are not about one thing: overview, policy, audit."""
 
 from collections import Counter
+from collections.abc import Iterable
+from heapq import nlargest
 from typing import Any
 
 from aiohttp import web
@@ -8,7 +10,7 @@ from aiohttp import web
 from stream_app.console.actions import can_undo
 from stream_app.console.figures import series_figure
 from stream_app.console.rendering import DESK, Desk, page_of, render
-from stream_app.console.rows import Filter, Row, actions_of
+from stream_app.console.rows import Row, actions_of
 from stream_app.console.view import counted
 from stream_app.detection.decisions import Action
 from stream_app.plots.campaigns import decided_series
@@ -26,7 +28,7 @@ async def overview(request: web.Request) -> web.Response:
     desk = request.app[DESK]
     now = desk.now_ms
     held = desk.view.in_force(now)
-    newest = Filter().choose(desk.view.log, now)
+    newest = nlargest(_NEWEST, desk.view.log, key=lambda row: (row.issued_ms, row.revision))
     return render(
         request,
         "overview.html",
@@ -34,8 +36,8 @@ async def overview(request: web.Request) -> web.Response:
         denied=sum(row.action.severity >= Action.THROTTLE.severity and not row.is_simulated for row in held),
         would_deny=sum(row.action.severity >= Action.THROTTLE.severity and row.is_simulated for row in held),
         campaigns=campaign_lines(desk, held),
-        newest=newest[:_NEWEST],
-        figure=_decided(newest, now),
+        newest=newest,
+        figure=_decided(desk.view.log, now),
         budget=desk.view.budget(now),
         workers=desk.workers(),
     )
@@ -50,7 +52,7 @@ def campaign_lines(desk: Desk, held: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _decided(rows: list[Row], now: int) -> Any:
+def _decided(rows: Iterable[Row], now: int) -> Any:
     since_ms = now - _PLOTTED_MIN * 60_000
     actions = actions_of(row for row in rows if row.issued_ms >= since_ms)
     if not actions.decided:

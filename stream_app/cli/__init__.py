@@ -18,6 +18,7 @@ COMMANDS = {
     "dead-letters": "stream_app.cli.dead_letters",
     "decisions": "stream_app.cli.decisions",
     "demo": "stream_app.cli.demo",
+    "digest": "stream_app.cli.digest",
     "doctor": "stream_app.cli.doctor",
     "dossier": "stream_app.cli.dossier",
     "enforcement": "stream_app.cli.enforcement",

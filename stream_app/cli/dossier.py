@@ -75,6 +75,8 @@ def verify(*, file: Path, keys: tuple[Path, ...], is_compared: bool, folder: Pat
     found = [*problems(sealed, verifier), *_changed_text(sealed, content)]
     if is_compared or folder is not None:
         document = sealed["dossier"]
+        if document["form"] == "redacted":
+            refuse(f"{file}: a redacted dossier names no records to compare; ask for the full form with the same head")
         ids = {document["campaign_id"], *document["campaign"]["aliases"]}
         found += differences(document["chain"], log_entries(ids, folder, []))
     for problem in found:

@@ -16,6 +16,9 @@ from stream_app.dossiers.contents import Sources
 from stream_app.settings import load_settings
 from stream_app.topology import TopicName
 
+#: Records between two steps of the progress shown: each costs as much as some twenty records.
+_PROGRESS_RECORDS = 5_000
+
 _decoder = msgspec.json.Decoder(Decision)
 
 
@@ -43,7 +46,8 @@ def log_entries(ids: set[str], folder: Path | None, notes: list[str]) -> Iterato
         try:
             with reading(name.value) as on_progress:
                 for count, record in enumerate(read_records(settings, name), 1):
-                    on_progress(count, count)
+                    if count % _PROGRESS_RECORDS == 0:
+                        on_progress(count, count)
                     if _is_about(name, record, ids):
                         yield Entry(record.place, record.key or b"", record.value)
         except DecisionLogError as error:

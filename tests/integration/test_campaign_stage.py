@@ -135,6 +135,10 @@ def test_both_stages_find_and_tell_what_replay_does(
                 {key: one for key, one in expected.items() if key.startswith(f"{campaign_id}/")}
             )
             assert campaign_id in stillwatch(settings, "campaigns", "list")
+            paper = tmp_path / "dossier.html"
+            stillwatch(settings, "campaigns", "dossier", campaign_id, "--format", "html", "--out", str(paper))
+            assert "ok, not signed" in stillwatch(settings, "dossier", "verify", str(paper), "--log")
+            assert campaign_id in stillwatch(settings, "digest", "--since", "9999d")
             if is_killed:
                 kill_tenants_worker(running, tmp_path)
             else:

@@ -153,6 +153,14 @@ def test_a_page_whose_text_alone_was_changed_is_told(folder: Path) -> None:
     assert (done.exit_code, done.output) == (1, f"{out}: the text is not what its document makes\n")
 
 
+def test_a_redacted_dossier_verifies_and_says_that_it_names_no_records(folder: Path) -> None:
+    out = written(folder, "json", "--redacted", "--sign", folder / "key")
+    assert stillwatch("dossier", "verify", out, "--verify-key", folder / "key.pub").exit_code == 0
+    compared = stillwatch("dossier", "verify", out, "--from", folder)
+    assert compared.exit_code == 2
+    assert "names no records to compare" in compared.output
+
+
 def test_a_log_that_was_changed_later_is_told(folder: Path) -> None:
     out = written(folder, "json")
     assert "not signed: anybody may have made it" in stillwatch("dossier", "verify", out, "--from", folder).output

@@ -94,6 +94,9 @@ COMPONENTS = {
         reads=(
             TopicName.REQUESTS,
             TopicName.SIGNALS,
+            TopicName.JOURNAL,
+            TopicName.CAMPAIGN_JOURNAL,
+            TopicName.VERDICTS,
             TopicName.DECISION_LOG,
             TopicName.OPERATOR,
             TopicName.CAMPAIGNS,

@@ -14,11 +14,11 @@ import yaml
 
 from tests.brokers import ROOT
 
-OVERLAYS = ("dev", "prod", "strimzi")
+OVERLAYS = ("dev", "prod", "strimzi", "keda")
 #: Kubernetes' own kinds are checked against this version.
 KUBERNETES = kubernetes_validate.latest_version()
 #: Specs of Strimzi's (1.3) and the Prometheus Operator's (0.93) resources, from their definitions (Apache-2.0), without
-#: descriptions.
+#: descriptions; of KEDA's (2.x) those fields that are used here, written down by hand.
 CUSTOM = orjson.loads((ROOT / "tests" / "deployment" / "custom-resources.json").read_bytes())
 
 Resource = dict[str, Any]

@@ -9,7 +9,7 @@ from k8s import generate
 from stream_app.adapters.stop_deadline import STOP_DEADLINE_S
 from stream_app.grants import COMPONENTS
 from stream_app.settings import Settings
-from stream_app.topology import TOPICS, topic
+from stream_app.topology import TOPICS, TopicName, topic
 from tests.deployment.manifests import OVERLAYS, complaints, of_kind, pod_specs, rendered, selects
 
 WORKERS = ("stillwatch-worker", "stillwatch-campaigns")
@@ -38,9 +38,11 @@ def test_every_resource_is_valid_to_the_last_field(overlay: str) -> None:
     assert [complaint for resource in rendered(overlay) for complaint in complaints(resource)] == []
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "KafkaTopic", "KafkaUser", "PodMonitor", "PrometheusRule"])
+@pytest.mark.parametrize(
+    "kind", ["Deployment", "KafkaTopic", "KafkaUser", "PodMonitor", "PrometheusRule", "ScaledObject"]
+)
 def test_a_mistyped_field_would_be_noticed(kind: str) -> None:
-    resource = of_kind("strimzi", kind)[0]
+    resource = of_kind("keda", kind)[0]
     assert complaints(resource | {"spec": resource["spec"] | {"replica": 3}})
 
 
@@ -102,7 +104,8 @@ def test_a_worker_may_hand_over_and_no_worker_is_without_a_partition(overlay: st
     spec = deployment["spec"]
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] >= STOP_DEADLINE_S + 10
     partitions = 1 if name == "stillwatch-campaigns" else generate.PARTITIONS
-    assert spec["replicas"] <= partitions
+    # where KEDA sets it, it is the autoscaler that has to stop there
+    assert spec.get("replicas", 0) <= partitions
     # one above the number of partitions would never be ready, and the update would wait for it for ever
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
@@ -203,3 +206,20 @@ def test_every_pod_is_scraped(name: str) -> None:
     assert template["metadata"]["labels"][monitor["spec"]["jobLabel"]] in scraped_jobs()
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     assert endpoint["port"] in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+
+
+def test_workers_are_scaled_by_the_lag_of_their_own_group_and_no_further_than_there_are_partitions() -> None:
+    (scaled,) = of_kind("keda", "ScaledObject")
+    (workers,) = [found for found in of_kind("keda", "Deployment") if found["metadata"]["name"] == "stillwatch-worker"]
+    assert scaled["spec"]["scaleTargetRef"]["name"] == "stillwatch-worker"
+    assert "replicas" not in workers["spec"], "every apply would set back what KEDA has set"
+    settings = Settings.model_validate(settings_of("keda", workers["spec"]["template"]))
+    assert 2 <= scaled["spec"]["minReplicaCount"] <= scaled["spec"]["maxReplicaCount"] == settings.partitions
+    (trigger,) = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["bootstrapServers"] == settings.broker
+    assert trigger["metadata"]["consumerGroup"] == settings.stage_group
+    assert trigger["metadata"]["topic"] == settings.topic(TopicName.REQUESTS)
+    (access,) = of_kind("keda", "TriggerAuthentication")
+    assert trigger["authenticationRef"]["name"] == access["metadata"]["name"]
+    users = {user["metadata"]["name"] for user in of_kind("keda", "KafkaUser")}
+    assert {found["name"] for found in access["spec"]["secretTargetRef"]} <= users | {"kafka-cluster-ca-cert"}

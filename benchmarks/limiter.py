@@ -72,34 +72,38 @@ def measure(limiter: Limiter, questions: list[RequestFacts]) -> dict[str, float]
     }
 
 
+SIZES = (0, 10_000, 100_000)
+
+
+def cases(rows: int, chance: random.Random) -> tuple[float, dict[str, dict[str, float]]]:
+    """Cost of loading a record, and the figures of each kind of question, at a table of so many decisions."""
+    actions = ("block", "challenge", "throttle", "observe")
+    limiter, load_us = limiter_with({f"tenant:t{number}": actions[number % 4] for number in range(rows)})
+    strangers = [RequestFacts(f"x{chance.randrange(ROWS)}", "a") for _ in range(CHECKS)]
+    crowded = [RequestFacts(f"x{n}", "a", f"p{n}", f"s{n}", f"i{n}") for n in range(CHECKS)]
+    found = {"no decision": measure(limiter, strangers), "no decision, five scopes": measure(limiter, crowded)}
+    if rows:
+
+        def ask(offset: int) -> list[RequestFacts]:
+            return [RequestFacts(f"t{chance.randrange(rows // 4) * 4 + offset}", "a") for _ in range(CHECKS)]
+
+        found["blocked"] = measure(limiter, ask(0))
+        found["throttled, with room"] = measure(limiter, ask(2))
+        found["throttled, without room"] = measure(limiter, [RequestFacts("t2", "a")] * CHECKS)
+    return load_us, found
+
+
 def main() -> None:
     chance = random.Random(1)
-    actions = ("block", "challenge", "throttle", "observe")
-    table = {f"tenant:t{number}": actions[number % 4] for number in range(ROWS)}
-    full, load_us = limiter_with(table)
-    empty, _ = limiter_with({})
-
-    def ask(prefix: str, step: int = 1, offset: int = 0) -> list[RequestFacts]:
-        numbers = (chance.randrange(ROWS // step) * step + offset for _ in range(CHECKS))
-        return [RequestFacts(tenant_id=f"{prefix}{number}", account_id="a") for number in numbers]
-
-    crowded = [RequestFacts(f"x{n}", "a", f"p{n}", f"s{n}", f"i{n}") for n in range(CHECKS)]
-    results: dict[str, dict[str, float]] = {
-        "empty table": measure(empty, ask("t")),
-        "100,000 decisions, subject without one": measure(full, ask("x")),
-        "100,000 decisions, five scopes without one": measure(full, crowded),
-        "100,000 decisions, blocked": measure(full, ask("t", 4, 0)),
-        "100,000 decisions, throttled, with room": measure(full, ask("t", 4, 2)),
-        "100,000 decisions, throttled, without room": measure(full, [RequestFacts("t2", "a")] * CHECKS),
-    }
+    results = {rows: cases(rows, chance) for rows in SIZES}
     if "--json" in sys.argv[1:]:
-        print(orjson.dumps({"load_us_per_record": round(load_us, 2), "cases": results}).decode())
+        said = [{"decisions": rows, "load_us_per_record": us, "cases": found} for rows, (us, found) in results.items()]
+        print(orjson.dumps(said).decode())
         return
-    print(f"loading: {load_us:.2f} µs a record")
-    for case, figures in results.items():
-        print(
-            f"{case:45} {figures['checks_per_s']:>9,} checks/s, p50 {figures['p50_us']} µs, p99 {figures['p99_us']} µs"
-        )
+    for rows, (load_us, found) in results.items():
+        print(f"{rows:,} decisions" + (f", loading {load_us:.2f} µs a record" if rows else ""))
+        for case, one in found.items():
+            print(f"  {case:26} {one['checks_per_s']:>9,} checks/s, p50 {one['p50_us']} µs, p99 {one['p99_us']} µs")
 
 
 if __name__ == "__main__":

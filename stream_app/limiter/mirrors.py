@@ -1,7 +1,7 @@
 """Keeps what other programs look decisions up in equal to a limiter's table."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Protocol
@@ -78,7 +78,7 @@ class Mirror:
         while not self._stopping.is_set():
             keys = _taken(self._changed)
             try:
-                self._write(keys)
+                self.write(keys)
                 self._is_told = False
             except MirrorError as error:
                 self._is_written = False
@@ -88,7 +88,8 @@ class Mirror:
                     self._is_told = True
                 self._stopping.wait(ROUND_S)
 
-    def _write(self, keys: set[SubjectKey]) -> None:
+    def write(self, keys: Set[SubjectKey]) -> None:
+        """One round: bring the target up to date with the subjects told. Raises ``MirrorError``."""
         limiter, now_ms = self._limiter, self._limiter.now_ms()
         if limiter.table.age_s(now_ms) is None:
             return

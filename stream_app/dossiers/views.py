@@ -163,8 +163,7 @@ def _chain(document: Mapping[str, Any]) -> Table:
     shown: list[tuple[str, ...]] = [(one["place"], one["sha256"], one["link"]) for one in records]
     if left > 0:
         shown = [*shown[:_CHAIN_ENDS], (f"{number(left)} more", "", ""), *shown[-_CHAIN_ENDS:]]
-    head = document["chain"]["head"]
-    told = f"Every record of the logs about this campaign, each linked to the one before. Last link: {head}."
+    told = "Every record of the logs about this campaign, each linked to the one before; the last link is the head."
     return Table("Chain of records", told, ("Record", "SHA-256", "Link"), shown)
 
 
@@ -181,5 +180,6 @@ def seal_lines(sealed: Mapping[str, Any]) -> list[str]:
     return [
         f"Made {clock(sealed['dossier']['made_at'])} by {sealed['dossier']['made_by']}. {signed}",
         f"SHA-256 of the document: {sealed['sha256']}",
+        f"Head of the chain of records: {sealed['dossier']['chain']['head']}",
         "This file holds the document itself; stillwatch dossier verify FILE says whether anything was changed.",
     ]

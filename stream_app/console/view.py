@@ -15,9 +15,9 @@ from stream_app.detection.operators import Forget, OperatorRecord, SetPolicy, pa
 from stream_app.detection.policy import Policy
 from stream_app.topology import TopicName
 
-#: Decisions of the log that are kept, the newest: some 150 MB with their evidence.
+#: Decisions of the log that are kept, the newest: with their evidence some 450 MB (benchmarks/console.py).
 MAX_LOG = 100_000
-#: Subjects with a newest decision that are kept: some 150 MB, most of it shared with the log.
+#: Subjects with a newest decision that are kept; what is also in the log is held once.
 MAX_SUBJECTS = 100_000
 #: Operator records kept, the newest: people write a few a day.
 MAX_WORDS = 20_000
@@ -68,7 +68,7 @@ class View:
     """Decisions, campaigns and operators' words, by the records of their topics in each partition's order.
 
     Not safe for threads: one applies and asks. Memory: ``MAX_LOG``, ``MAX_SUBJECTS``, ``MAX_WORDS`` and the bounds of
-    ``CampaignTable``; some 500 MB when all of them are reached. ``version`` rises with every change.
+    ``CampaignTable``: some 650 MB when all of them are reached. ``version`` rises with every change.
     """
 
     def __init__(self) -> None:

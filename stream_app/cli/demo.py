@@ -42,6 +42,7 @@ def demo(events: Path | None, broker: str | None, duration: float, stay: bool, a
     """
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or its processes would be left behind
     console = Console(stderr=True, quiet=as_json)
     settings = _settings(broker, historic=events is not None)
     console.print(_opening(settings), highlight=False)

@@ -38,6 +38,8 @@ faults: setup ## Kill, freeze, cut off and starve workers and brokers (minutes; 
 
 bench: setup ## Run the benchmarks (an hour)
 	@$(RUN) benchmarks.limiter
+	@$(RUN) benchmarks.limiter_http
+	@$(RUN) benchmarks.enforcement
 	@$(RUN) benchmarks.throughput
 	@$(RUN) benchmarks.checkpoints
 	@$(RUN) benchmarks.watching --page 3

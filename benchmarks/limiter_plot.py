@@ -6,7 +6,7 @@
 import sys
 from html import escape
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import orjson
 
@@ -41,17 +41,12 @@ class Panel:
         return parts, y + 18
 
 
-def quantile(found: list[float], share: float) -> float:
-    ordered = sorted(found)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
 def main() -> None:
     http, enforcement = (orjson.loads(Path(name).read_bytes()) for name in sys.argv[1:3])
     keys = ("p50_ms", "p99_ms", "p999_ms")
     asked = {name: [median(one[key] for one in rounds) for key in keys] for name, rounds in http["rounds"].items()}
     obeyed = {
-        f"{name}, {what}": [1000 * quantile(found[what], share) for share in (0.5, 0.95, 1)]
+        f"{name}, {what}": [1000 * one for one in (*quantiles(found[what], n=20)[9::9], max(found[what]))]
         for name, found in enforcement.items()
         for what in ("denied", "allowed")
     }

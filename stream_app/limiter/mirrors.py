@@ -19,7 +19,8 @@ IDLE_S = 0.2
 ROUND_S = 1.0
 
 #: Everything is written anew this often: it takes what has expired out of HAProxy's map, and mends what others broke.
-REPLACE_S = 600.0
+#: Changes wait meanwhile, for seconds where there are 100,000 decisions, so it is not done more often.
+REPLACE_S = 3_600.0
 
 _log = structlog.get_logger()
 

@@ -90,10 +90,9 @@ class HarmUse(Struct):
         is_withheld = budget.withheld is not UNSET
         self.denials += not is_withheld
         self.withheld += is_withheld
-        used = budget.used + (not is_withheld)  # the budget in force is told as it was before the decision
-        self.fullest = max(self.fullest, used / budget.allowed if budget.allowed else 1.0)
+        self.fullest = max(self.fullest, budget.used / budget.allowed if budget.allowed else 1.0)
         hour = int(_epoch_s(decision.issued_at)) // HOUR_S
-        self.by_hour[hour] = max(used, self.by_hour.get(hour, 0))
+        self.by_hour[hour] = max(budget.used, self.by_hour.get(hour, 0))
 
 
 class FoundCampaign(Struct):

@@ -87,7 +87,7 @@ def test_a_policy_in_shadow_is_told_as_if_enforced_but_a_rung_in_shadow_stays_so
 def test_the_harm_budget_s_use_is_compared() -> None:
     closed = policy(harm_budgets={"subjects": {"share": 1e-9, "at_least": 0}})
     found = compared(POLICY, closed)
-    assert (found.old.harm_denials, found.old.harm_withheld) == (1, 0)
+    assert (found.old.harm_denials, found.old.harm_withheld, found.old.harm_fullest) == (1, 0, 0.1)
     assert found.new.harm_denials == 0
     assert found.new.harm_withheld > 0
     assert found.counts()[Change.RELEASED] == 1

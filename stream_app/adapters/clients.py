@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream_app.adapters.credentials import librdkafka_security
 from stream_app.detection.records import Record
+from stream_app.detection.state import StateError
 from stream_app.settings import Settings
 
 #: A broker that has not answered by then is asked again.
@@ -55,11 +56,16 @@ def read_to_end(
     """Batches of a partition that nobody else writes to, each with the next offset to read and the end.
 
     Begins at ``start``, or where the log begins if that is later; the last batch is empty and its offset is the end,
-    markers of transactions included. Raises ``AbandonedError``.
+    markers of transactions included. Raises ``AbandonedError``, and ``StateError`` when the log ends before ``start``.
     """
     consumer = new_consumer(settings, **{"enable.partition.eof": True})
     try:
         begin, end = _watermarks(consumer, TopicPartition(topic, partition), abandoned)
+        if start > end:
+            raise StateError(
+                f"{topic}/{partition} ends at {end}, before position {start} that the state knows of: it was made anew "
+                "or cut off. Nothing is guessed: make the state topic anew, too"
+            )
         consumer.assign([TopicPartition(topic, partition, max(start, begin))])
         while True:
             batch, eof = _next_batch(consumer, abandoned)

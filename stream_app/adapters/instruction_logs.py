@@ -60,6 +60,8 @@ class InstructionLog(Service):
         self._parse = parse
         self._metrics = metrics
         self._on_entry = on_entry
+        #: Where the topic ended when it was last begun to be read.
+        self.end = 0
 
     @Service.task
     async def _read(self) -> None:
@@ -81,7 +83,7 @@ class InstructionLog(Service):
         try:
             place = TopicPartition(self.topic, 0)
             consumer.assign([place])
-            end = (await consumer.end_offsets([place]))[place]
+            end = self.end = (await consumer.end_offsets([place]))[place]
             begin = (await consumer.beginning_offsets([place]))[place]
             consumer.seek(place, max(begin, self.entries[-1].offset + 1 if self.entries else 0))
             while not self.should_stop:
@@ -106,6 +108,15 @@ class InstructionLog(Service):
             case SetPolicy(record=record, policy=policy):
                 _log.warning("policy %s (%s) from now on, by %s", policy.version, policy.mode, record.by)
         self.entries.append(entry)
+
+    def check(self, partition: int, told: int) -> int:
+        """The newest record that a partition has followed; says so if the topic no longer reaches as far."""
+        if self.end <= told:
+            _log.error(
+                "%s ends at %d, but partition %d has followed record %d: ignored up to there",
+                *(self.topic, self.end, partition, told),
+            )
+        return told
 
     def entry(self, offset: int) -> InstructionEntry | None:
         """The record at an offset, if there is one."""

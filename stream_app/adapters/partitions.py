@@ -71,8 +71,9 @@ class OwnedPartition:
         self._checkpoint: Checkpoint | None = None
         self._began_s = time.monotonic() - CHECKPOINT_S * (self.number * _STAGGER % 1)
         for log in logs:
+            told = log.check(self.number, self._told(log.name))
             for entry in log.entries:
-                if entry.offset <= self._told(log.name):
+                if entry.offset <= told:
                     self._follow(log, entry)
         self._show_campaigns()
 

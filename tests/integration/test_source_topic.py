@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -97,3 +98,42 @@ def test_a_source_that_was_made_anew_ends_the_worker_with_a_reason(
     done = run_worker(settings)
     assert done.returncode == 1
     assert "ends at 0, before our position 20" in done.stderr
+
+
+def make_anew(settings: Settings, name: TopicName, partitions: int) -> None:
+    topic = settings.topic(name)
+    administer(settings, lambda admin: admin.delete_topics([topic], operation_timeout=10))
+    administer(settings, lambda admin: admin.create_topics([NewTopic(topic, partitions, 1)], operation_timeout=10))
+
+
+def test_a_lost_journal_or_state_is_mended_as_the_guide_says_and_a_lost_operator_topic_is_told(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = create_topics_for(topic_prefix, partitions=1)
+    block = {"type": "override", "subject": "tenant:foe", "body": {"action": "block"}, "reason": "test", "by": "tester"}
+    times = {"at": NOW.isoformat(), "expires_at": (NOW + timedelta(hours=1)).isoformat()}
+    with deployment(settings, tmp_path) as running:
+        running.operate({"id": "1", **block, **times})
+        running.send_events(events(20))
+        running.wait_for(20)
+        before = [record.value for record in running.read_until(TopicName.DECISIONS, 1)]
+    with deployment(settings, tmp_path) as running:  # whose state knows how far the journal went
+        running.send_events(events(20, first=20))
+        running.wait_for(20)
+    make_anew(settings, TopicName.JOURNAL, 1)
+    done = run_worker(settings)
+    assert done.returncode == 1
+    assert "journal.v1/0 ends at 0, before position" in done.stderr
+    assert "Traceback" not in done.stderr
+
+    make_anew(settings, TopicName.TENANT_STATE, 1)
+    with deployment(settings, tmp_path) as running:
+        running.wait_for(40)  # judged again, from the beginning of what retention has kept
+        after = [record.value for record in running.read_until(TopicName.DECISIONS, 2)]
+    assert [(told["action"], told["subject"]) for told in map(orjson.loads, after)] == 2 * [("block", "foe")]
+    assert before == after[:1]
+
+    make_anew(settings, TopicName.OPERATOR, 1)
+    with deployment(settings, tmp_path) as running:
+        running.wait_for(0)
+        assert "operator.v1 ends at 0, but partition 0 has followed record 0" in running.worker.log.read_text()

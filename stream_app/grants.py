@@ -88,7 +88,12 @@ COMPONENTS = {
         sees_all=True,
     ),
     "limiter": Component(does="obeys decisions", reads=(TopicName.DECISIONS, TopicName.OPERATOR)),
-    "gateway": Component(does="tells of requests", writes=(TopicName.REQUESTS,)),
+    "gateway": Component(does="tells of requests", writes=(TopicName.REQUESTS, TopicName.DEAD_LETTERS)),
+    "litellm": Component(
+        does="tells of requests, and obeys decisions",
+        reads=(TopicName.DECISIONS, TopicName.OPERATOR),
+        writes=(TopicName.REQUESTS,),
+    ),
     "operator": Component(
         does="looks at decisions and campaigns, overrules the detector, sends refused inputs again",
         reads=(

@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "signed_records": {"signatures"},
     "metrics": {"__version__", "detection"},
     "limiter": {"detection", "signatures", "signed_records", "topology"},
+    "gateways": {"adapters", "detection", "limiter", "settings", "sketches", "topology"},
     "quantities": set(),
     "particulars": {"detection", "quantities"},
     "memberships": {"detection", "particulars", "quantities"},

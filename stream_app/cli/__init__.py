@@ -24,6 +24,7 @@ COMMANDS = {
     "enforcement": "stream_app.cli.enforcement",
     "evaluate": "stream_app.cli.evaluate",
     "forget": "stream_app.cli.forget",
+    "gateway-events": "stream_app.cli.gateway_events",
     "generate": "stream_app.cli.generate",
     "indicators": "stream_app.cli.indicators",
     "keys": "stream_app.cli.keys",

@@ -1,0 +1,81 @@
+"""Where gateways' logs lie: files, standard input, Kafka topics."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from stream_app.adapters.clients import ANSWER_S, client_config
+from stream_app.settings import Settings
+
+
+class LogError(Exception):
+    """A log cannot be read; the message is one line."""
+
+
+class Line(NamedTuple):
+    """One line of a file (offset from 0), or the value of a Kafka record."""
+
+    value: bytes
+    source: str
+    partition: int
+    offset: int
+
+
+def lines_of_file(path: Path) -> Iterator[Line]:
+    """Lines that are not blank; ``-`` is standard input. Raises ``LogError``."""
+    name = "standard input" if str(path) == "-" else path.name
+    try:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+            for number, line in enumerate(file):
+                if line.strip():
+                    yield Line(line, name, 0, number)
+    except OSError as error:
+        raise LogError(f"{path}: {error.strerror}") from error
+
+
+def lines_of_topic(settings: Settings, topic: str, *, is_followed: bool) -> Iterator[Line]:
+    """A topic from where the group ``GROUP-gateway-events`` stopped, or from its beginning.
+
+    The group's place is kept when a line has been taken and the next is asked for, so that a crash repeats a few
+    requests and loses none. Not followed, it ends where the topic ends now.
+    """
+    consumer = Consumer(
+        client_config(settings)
+        | {
+            "group.id": f"{settings.group}-gateway-events",
+            "auto.offset.reset": "earliest",
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        partitions = _partitions(consumer, topic)
+        consumer.subscribe([topic])
+        ended: set[int] = set()
+        while is_followed or ended < partitions:
+            message = consumer.poll(1.0)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                yield Line(message.value() or b"", topic, message.partition() or 0, message.offset() or 0)
+                consumer.store_offsets(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended.add(message.partition() or 0)
+            elif not error.retriable():
+                raise LogError(f"{topic}: {error.str()}")
+    finally:
+        consumer.close()
+
+
+def _partitions(consumer: Consumer, topic: str) -> set[int]:
+    try:
+        found = consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
+    except KafkaException as error:
+        raise LogError(f"{topic}: {error.args[0].str()}") from error
+    if found.error is not None:
+        raise LogError(f"{topic}: {found.error.str()}")
+    return {TopicPartition(topic, number).partition for number in found.partitions}

@@ -1,0 +1,183 @@
+"""What Kong, Envoy, OpenTelemetry and LiteLLM write, as events; samples in shapes that their documentation shows."""
+
+import msgspec
+import orjson
+import pytest
+
+from stream_app.detection.decode import decode_record
+from stream_app.detection.events import Event
+from stream_app.gateways.events import Mapped, Unmapped, UnmappedReason, ip_prefix
+from stream_app.gateways.identities import Identities, IdentityError, read_identities
+from stream_app.gateways.lines import GATEWAYS, read_line
+from stream_app.gateways.litellm import map_litellm
+from stream_app.gateways.prompts import Sketcher, read_prompt
+from stream_app.sketches import Key, PromptScorer, sketch_prompt
+from tests.unit import gateway_samples as samples
+
+KEY, EXCHANGE = Key("k1", b"a" * 32), Key("x1", b"b" * 32)
+SKETCHER = Sketcher(KEY, EXCHANGE, PromptScorer.load())
+
+
+def read(kind: str, record: object, tenant: str | None = None, account: str | None = None) -> list[Mapped]:
+    gateway = GATEWAYS[kind]
+    to = read_identities(tenant or gateway.tenant, account or gateway.account, KEY)
+    return list(read_line(orjson.dumps(record), kind, to, SKETCHER))
+
+
+def only_event(found: list[Mapped]) -> Event:
+    """The one event, as a worker would read it."""
+    (event,) = found
+    assert isinstance(event, Event), event
+    (decoded,) = decode_record(msgspec.json.encode(event), {})
+    assert decoded == event
+    return event
+
+
+def only_fault(found: list[Mapped]) -> UnmappedReason:
+    (fault,) = found
+    assert isinstance(fault, Unmapped), fault
+    assert samples.CANARY not in fault.detail
+    return fault.reason
+
+
+def litellm(payload: dict[str, object]) -> list[Mapped]:
+    to = Identities(("org_id", "team_id"), ("key",))
+    return [map_litellm(payload, samples.MESSAGES, to, SKETCHER)]
+
+
+EVENTS = {
+    "kong": lambda: read("kong", samples.KONG),
+    "envoy": lambda: read("envoy", samples.ENVOY),
+    "otel span": lambda: read("otel", samples.OTEL_SPANS),
+    "otel event": lambda: read("otel", samples.OTEL_LOGS),
+    "litellm": lambda: litellm(samples.LITELLM),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_a_request_is_told_with_who_made_it_and_what_it_took(name: str) -> None:
+    event = only_event(EVENTS[name]())
+    assert (event.tenant_id, event.account_id, event.model) == ("acme", "user-17", "large-2")
+    assert (event.status_code, event.input_tokens, event.output_tokens) == (200, 812, 240)
+    assert event.time.isoformat() == "2026-03-02T09:15:31.250000+00:00"
+    assert event.client is not msgspec.UNSET
+    assert event.client.ip_prefix == "203.0.113.0/24"
+    assert event.client.user_agent == "example-sdk/1.4.0"
+
+
+@pytest.mark.parametrize("name", sorted(EVENTS.keys() - {"envoy"}))
+def test_prompts_leave_as_the_sketches_that_the_command_makes_and_not_as_text(name: str) -> None:
+    event = only_event(EVENTS[name]())
+    expected = sketch_prompt(samples.PROMPT, samples.SYSTEM, ["look_up"], key=KEY, exchange=EXCHANGE)
+    assert msgspec.to_builtins(event.prompt) == msgspec.to_builtins(expected)
+    assert event.tools == 1
+    assert samples.CANARY.encode() not in msgspec.json.encode(event)
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "reason"),
+    [
+        ("kong", samples.KONG | {"consumer": None}, UnmappedReason.NO_IDENTITY),
+        ("kong", samples.KONG | {"started_at": samples.CANARY}, UnmappedReason.INVALID),
+        ("kong", samples.kong_without_usage(), UnmappedReason.NO_TOKENS),
+        ("kong", samples.KONG | {"response": {"status": 9}}, UnmappedReason.INVALID),
+        ("kong", 7, UnmappedReason.NOT_JSON),
+        ("envoy", samples.ENVOY | {"tenant_id": "-"}, UnmappedReason.NO_IDENTITY),
+        ("envoy", samples.ENVOY | {"start_time": "yesterday"}, UnmappedReason.INVALID),
+        ("envoy", samples.ENVOY | {"start_time": "2026-03-02T09:15:29"}, UnmappedReason.INVALID),
+        ("envoy", samples.ENVOY | {"x-request-id": None}, UnmappedReason.INVALID),
+        ("otel", samples.otel_span({"tenant.id": None}), UnmappedReason.NO_IDENTITY),
+        ("otel", samples.otel_span({"gen_ai.request.temperature": samples.CANARY}), UnmappedReason.INVALID),
+    ],
+)
+def test_what_cannot_be_mapped_says_why_and_repeats_nothing(kind: str, record: object, reason: UnmappedReason) -> None:
+    assert only_fault(read(kind, record)) == reason
+
+
+def test_a_line_that_is_no_json_says_so() -> None:
+    to = read_identities("consumer.id", "", None)
+    assert only_fault(list(read_line(samples.CANARY.encode(), "kong", to, None))) == UnmappedReason.NOT_JSON
+
+
+def test_a_batch_gives_an_event_for_each_record() -> None:
+    assert [type(found) for found in read("kong", [samples.KONG, 7, samples.KONG])] == [Event, Unmapped, Event]
+
+
+def test_spans_that_are_no_request_to_a_model_give_nothing() -> None:
+    assert read("otel", samples.otel_span({"gen_ai.operation.name": "execute_tool"})) == []
+    assert read("otel", {"resourceMetrics": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "status_code"),
+    [
+        ({"http.response.status_code": 429}, 429),
+        ({"error.type": "503"}, 503),
+        ({"error.type": "timeout"}, 500),
+        ({}, 200),
+    ],
+)
+def test_a_spans_failure_is_told_by_its_status_or_its_error(changes: dict[str, object], status_code: int) -> None:
+    assert only_event(read("otel", samples.otel_span(changes))).status_code == status_code
+
+
+def test_an_ordinary_api_has_a_service_and_no_tokens() -> None:
+    event = only_event(read("kong", {name: value for name, value in samples.KONG.items() if name != "ai"}))
+    assert (event.model, event.input_tokens, event.output_tokens) == ("completions", 0, 0)
+    plain = {name: value for name, value in samples.ENVOY.items() if not name.startswith("gen_ai.")}
+    assert only_event(read("envoy", plain)).model == "llm"
+
+
+def test_identities_come_from_the_fields_that_are_asked_for() -> None:
+    event = only_event(read("kong", samples.KONG, "header.x-tenant", "consumer.id"))
+    assert (event.tenant_id, event.account_id) == ("globex", samples.KONG["consumer"]["id"])
+
+
+def test_a_credential_is_digested_and_refused_without_a_key() -> None:
+    event = only_event(read("kong", samples.KONG, "consumer.custom_id", "header.authorization"))
+    assert event.account_id == KEY.digest(b"identity", "Bearer sk-secret")
+    with pytest.raises(IdentityError, match=r"header\.authorization holds a credential"):
+        read_identities("consumer.id", "header.authorization", None)
+
+
+def test_a_request_that_litellm_refused_counts_as_demand() -> None:
+    refused = {
+        "status": "failure",
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "error_information": {"error_code": "429", "error_class": "HTTPException"},
+    }
+    event = only_event(litellm(samples.LITELLM | refused))
+    assert (event.status_code, event.error_type) == (429, "HTTPException")
+
+
+def test_the_newest_message_is_the_prompt_and_system_messages_are_not() -> None:
+    conversation = [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "answer"},
+        {"role": "user", "content": [{"type": "text", "text": "second"}, {"type": "image_url", "image_url": {}}]},
+    ]
+    prompt = read_prompt(conversation)
+    assert prompt is not None
+    assert (prompt.text, prompt.system) == ("second", "be kind")
+    assert read_prompt([{"role": "user", "content": "redacted-by-litellm"}]) is None
+    assert read_prompt(None) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "prefix"),
+    [
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("203.0.113.77:4711", "203.0.113.0/24"),
+        ("203.0.113.77, 10.0.0.1", "203.0.113.0/24"),
+        ("[2001:db8:1:2::3]:443", "2001:db8:1::/48"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("unix:/socket", None),
+        ("-", None),
+        (None, None),
+    ],
+)
+def test_of_an_address_only_its_network_is_told(address: object, prefix: str | None) -> None:
+    assert ip_prefix(address) == prefix

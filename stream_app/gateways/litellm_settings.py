@@ -14,14 +14,16 @@ from stream_app.settings import SettingsError
 class LiteLLMSettings(BaseSettings):
     """Read once, when the proxy starts."""
 
-    model_config = SettingsConfigDict(env_prefix="STILLWATCH_LITELLM_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    tenant: Annotated[str, Field(description="Fields of a key, the first of which that is set is the tenant")] = (
-        "org_id,team_id,user_id,key"
-    )
-    account: Annotated[str, Field(description="Likewise for the account")] = "key"
-    enforce: Annotated[bool, Field(description="Refuse requests that decisions deny")] = True
-    fail_closed: Annotated[bool, Field(description="Refuse every request while the decisions are unread")] = False
+    #: Fields of a key, the first of which that is set is the tenant.
+    tenant: Annotated[str, Field(validation_alias="STILLWATCH_LITELLM_TENANT")] = "org_id,team_id,user_id,key"
+    #: Likewise for the account.
+    account: Annotated[str, Field(validation_alias="STILLWATCH_LITELLM_ACCOUNT")] = "key"
+    #: Refuse requests that decisions deny.
+    enforce: Annotated[bool, Field(validation_alias="STILLWATCH_LITELLM_ENFORCE")] = True
+    #: Refuse every request while the decisions are unread.
+    fail_closed: Annotated[bool, Field(validation_alias="STILLWATCH_LITELLM_FAIL_CLOSED")] = False
 
 
 class SketchSettings(BaseSettings):
@@ -38,7 +40,7 @@ def load_litellm_settings() -> tuple[LiteLLMSettings, Identities, SketchSettings
     try:
         settings, sketches = LiteLLMSettings(), SketchSettings()
     except ValidationError as error:
-        wrong = [f"STILLWATCH_LITELLM_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()]
+        wrong = [f"{one['loc'][0]}: {one['msg']}" for one in error.errors()]
         raise SettingsError("\n".join(wrong)) from error
     try:
         return settings, _identities(settings), sketches

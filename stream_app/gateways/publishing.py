@@ -25,6 +25,9 @@ MAX_UNSENT = 50_000
 #: How often a loss is logged at most, and how long a stopping gateway waits for the broker.
 LOG_EVERY_S, STOP_S = 10.0, 5.0
 
+#: As librdkafka takes them.
+Headers = list[tuple[str, str | bytes | None]]
+
 _log = structlog.get_logger()
 
 
@@ -40,7 +43,7 @@ def new_producer(settings: Settings, **config: Any) -> Producer:
     )
 
 
-def event_headers(event: Event, source: str) -> list[tuple[str, bytes]]:
+def event_headers(event: Event, source: str) -> Headers:
     """CloudEvents headers of an event in binary mode."""
     texts = {
         "ce_specversion": "1.0",

@@ -9,7 +9,7 @@ from confluent_kafka import Message
 
 from stream_app.gateways.events import Mapped, Unmapped
 from stream_app.gateways.logs import Line
-from stream_app.gateways.publishing import event_headers, new_producer
+from stream_app.gateways.publishing import Headers, event_headers, new_producer
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 
@@ -55,7 +55,7 @@ class Sender:
         if left or self._failure:
             raise SendError(f"{self._broker}: {self._failure or f'{left:,} records were not acknowledged'}")
 
-    def _produce(self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    def _produce(self, topic: str, key: str, value: bytes, headers: Headers) -> None:
         while True:
             try:
                 self._producer.produce(topic, value, key=key.encode(), headers=headers, on_delivery=self._delivered)

@@ -73,6 +73,8 @@ def read_records(settings: Settings, name: TopicName) -> Iterator[LogRecord]:
     """One of our topics as ``read_topic`` reads the decision log, without the past of tenants that were erased."""
     consumer = connect(settings)
     try:
+        # A consumer that already reads another topic is not told that it may not read this one: it waits.
+        consumer.end_offsets([TopicPartition(settings.topic(name), 0)], timeout_ms=ANSWER_TIMEOUT_MS)
         erasures = _erasures(consumer, settings) if name is not TopicName.OPERATOR else Erasures([])
         for record in _read(consumer, settings.topic(name)):
             if not erasures.hides(name, record.key, record.value, record.timestamp_ms):

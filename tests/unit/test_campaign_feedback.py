@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, Proof
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.opinions import MIN_DISMISSED, UNLIKELY, Opinion, Ranking, features_of
+from stream_app.detection.campaigns.opinions import (
+    MIN_DISMISSED,
+    UNLIKELY,
+    Opinion,
+    Ranking,
+    features_of,
+    follow_person,
+    hear,
+)
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
@@ -69,6 +77,15 @@ def test_who_only_ask_alike_are_acted_on_once_a_person_has_confirmed_them(alike:
     after = acted(stage.tick(NOW_MS + TICK_MS))
     assert after <= members
     assert len(after) >= 0.5 * len(members)
+
+
+def test_a_network_that_a_person_has_confirmed_is_distillation_once_its_content_is_proved() -> None:
+    campaign = campaign_like(content=False)
+    told = hear(campaign, {}, {}, word("confirm", "c-1"), NOW_MS)
+    assert (told, campaign.kind) == ([], CampaignKind.ACCOUNT_NETWORK)
+    campaign.proofs["content"] = Proof(90.0, 0.0, 90.0)
+    follow_person(campaign)
+    assert campaign.kind is CampaignKind.DISTILLATION
 
 
 def test_a_dismissal_lets_everybody_go_at_once_and_stands(linked: Found) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from stream_app.detection.campaigns.confirmation import MIN_MEMBERS, CampaignKind, control_nats, examine, kind_of
 from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
-from stream_app.detection.campaigns.opinions import Ranking, holds
+from stream_app.detection.campaigns.opinions import Ranking, end_dismissal, follow_person
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
@@ -47,7 +47,10 @@ def assess(
     campaign.pooled = sorted({*campaign.pooled, *found.pooled})
     pool.has_links = bool(campaign.pooled) or pool.has_links
     campaign.priority = ranking.priority(campaign)
-    if not (holds(campaign, now_ms) or campaign.is_vouched or campaign.status is Status.RETRACTED):
+    end_dismissal(campaign, now_ms)
+    if campaign.is_vouched:
+        follow_person(campaign)
+    elif campaign.status not in {Status.RETRACTED, Status.DISMISSED}:
         _conclude(campaign, members, now_ms, is_for_a_person=ranking.is_for_a_person(campaign))
     if campaign.status is Status.CONFIRMED:
         campaign.signature = signature(population, pool)

@@ -97,9 +97,7 @@ def hear(
     campaign.is_listed, campaign.first_alert_ms = True, campaign.first_alert_ms or now_ms
     if feedback.is_confirmed:
         campaign.status, campaign.confirmed_ms = Status.CONFIRMED, campaign.confirmed_ms or now_ms
-        if campaign.kind is CampaignKind.COHORT:
-            has_content = "content" in campaign.proofs
-            campaign.kind = CampaignKind.DISTILLATION if has_content else CampaignKind.ACCOUNT_NETWORK
+        follow_person(campaign)
         return []
     campaign.status, campaign.signature = Status.DISMISSED, None
     return _let_go(campaign, told, now_ms)
@@ -117,13 +115,17 @@ def _let_go(campaign: Campaign, told: dict[str, Verdict], now_ms: int) -> list[V
     return sorted(ended, key=lambda verdict: verdict.tenant_id)
 
 
-def holds(campaign: Campaign, now_ms: int) -> bool:
-    """Whether a person's dismissal still stands; one that has ended makes the campaign a candidate again."""
+def end_dismissal(campaign: Campaign, now_ms: int) -> None:
+    """Make a dismissed campaign a candidate again when its time is over, or when it is no longer what a person saw."""
     word = campaign.word
     if campaign.status is not Status.DISMISSED or word is None:
-        return False
+        return
     is_over = word.until_ms is not None and now_ms >= word.until_ms
     if is_over or campaign.pool.size > OUTGROWN * word.size:
         campaign.status, campaign.word, campaign.kind = Status.CANDIDATE, None, CampaignKind.COHORT
-        return False
-    return True
+
+
+def follow_person(campaign: Campaign) -> None:
+    """Name the kind of a campaign that a person has confirmed, by what has been proved of it so far."""
+    has_content = "content" in campaign.proofs
+    campaign.kind = CampaignKind.DISTILLATION if has_content else CampaignKind.ACCOUNT_NETWORK

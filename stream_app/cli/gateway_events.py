@@ -9,6 +9,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.credentials import CredentialsError
 from stream_app.gateways.identities import IdentityError, read_identities
 from stream_app.gateways.lines import GATEWAYS, read_line
@@ -63,11 +64,12 @@ def gateway_events(
         sys.exit(2)
     sketcher = None if key is None else _sketcher(key, exchange)
     try:
+        check_admission(settings)
         sender = Sender(settings, f"/gateways/{kind}")
-        for line in _shown(_lines(settings, path, topic, until_end)):
+        for line in _shown(_lines(settings, path, topic, sender, until_end=until_end)):
             sender.send(line, read_line(line.value, kind, to, sketcher))
         sender.finish()
-    except (LogError, SendError, CredentialsError) as error:
+    except (BrokerError, LogError, SendError, CredentialsError) as error:
         raise click.ClickException(str(error)) from error
     except KafkaException as error:
         raise click.ClickException(f"{settings.broker}: {error.args[0].str()}") from error
@@ -80,9 +82,11 @@ def _sketcher(key: Key, exchange: Key | None) -> Sketcher:
     return Sketcher(key, exchange, PromptScorer.load())
 
 
-def _lines(settings: Settings, path: Path | None, topic: str | None, until_end: bool) -> Iterator[Line]:
+def _lines(
+    settings: Settings, path: Path | None, topic: str | None, sender: Sender, *, until_end: bool
+) -> Iterator[Line]:
     if topic is not None:
-        return lines_of_topic(settings, topic, is_followed=not until_end)
+        return lines_of_topic(settings, topic, sender.finish, is_followed=not until_end)
     assert path is not None  # noqa: S101
     return lines_of_file(path)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import orjson
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 
 from stream_app.gateways.events import Mapped, Unmapped
 from stream_app.gateways.logs import Line
@@ -66,9 +66,9 @@ class Sender:
         if self._failure:
             raise SendError(f"{self._broker}: {self._failure}")
 
-    def _delivered(self, error: object, _message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
-            self._failure = str(error)
+            self._failure = error.str()
 
 
 def _dead_letter(line: Line, index: int, fault: Unmapped) -> bytes:

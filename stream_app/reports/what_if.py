@@ -53,6 +53,9 @@ def notes(told: WhatIf) -> list[str]:
         "Tenants are learned anew from the beginning of the history, by both policies alike.",
         "The traffic is what came in at the time: requests that the old policy had refused then are demand here, too.",
     ]
+    refused, events = told.after.summary.rejected, told.after.summary.events
+    if refused or not events:
+        found.append(f"{refused:,} inputs were refused and are in neither; stillwatch replay says why.")
     for name, policy in (("old", told.old), ("new", told.new)):
         if policy.simulated:
             found.append(f"The {name} policy is in shadow mode; what it would do if enforced is told here.")

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from stream_app.cli.gateway_events import gateway_events
 from stream_app.settings import Settings
@@ -126,6 +127,30 @@ def test_litellm_tells_of_requests_and_refuses_whom_a_decision_blocks(
 
 
 LOGS = {"kong": samples.KONG, "envoy": samples.ENVOY, "otel": samples.OTEL_SPANS}
+
+
+def test_a_topic_is_taken_up_where_it_was_left(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = create_topics_for(topic_prefix)
+    log = f"{topic_prefix}-access-log"
+    admin = AdminClient({"bootstrap.servers": settings.broker})
+    admin.create_topics([NewTopic(log, 2, 1)])[log].result(WAIT_S)
+    environment = {"STILLWATCH_BROKER": settings.broker, "STILLWATCH_TOPIC_PREFIX": topic_prefix}
+    environment |= {"STILLWATCH_GROUP": topic_prefix}
+    arguments = ["--from", "kong", "--topic", log, "--until-end"]
+    producer = Producer({"bootstrap.servers": settings.broker})
+
+    def told_after(number: int) -> str:
+        for _ in range(number):
+            producer.produce(log, orjson.dumps(samples.KONG))
+        producer.flush()
+        return CliRunner().invoke(gateway_events, arguments, env=environment).output
+
+    assert "3 events sent, 0 dead letters" in told_after(3)
+    assert "0 events sent, 0 dead letters" in told_after(0)
+    assert "1 events sent, 0 dead letters" in told_after(1)
+    assert len(events(settings)) == 4
 
 
 def test_logs_become_events_and_dead_letters_without_a_word_of_a_prompt(

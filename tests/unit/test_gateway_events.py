@@ -1,5 +1,7 @@
 """What Kong, Envoy, OpenTelemetry and LiteLLM write, as events; samples in shapes that their documentation shows."""
 
+from threading import Event as Gate
+
 import msgspec
 import orjson
 import pytest
@@ -11,6 +13,8 @@ from stream_app.gateways.identities import Identities, IdentityError, read_ident
 from stream_app.gateways.lines import GATEWAYS, read_line
 from stream_app.gateways.litellm import map_litellm
 from stream_app.gateways.prompts import Sketcher, read_prompt
+from stream_app.gateways.publishing import MAX_WAITING, EventPublisher
+from stream_app.settings import Settings
 from stream_app.sketches import Key, PromptScorer, sketch_prompt
 from tests.unit import gateway_samples as samples
 
@@ -181,3 +185,22 @@ def test_the_newest_message_is_the_prompt_and_system_messages_are_not() -> None:
 )
 def test_of_an_address_only_its_network_is_told(address: object, prefix: str | None) -> None:
     assert ip_prefix(address) == prefix
+
+
+def test_what_cannot_be_told_is_counted_and_holds_nobody_up() -> None:
+    begun, gate = Gate(), Gate()
+
+    def wait() -> Mapped:
+        begun.set()
+        gate.wait()
+        return Unmapped(UnmappedReason.INVALID, "odd")
+
+    publisher = EventPublisher(Settings(broker="127.0.0.1:1"), "/gateways/test")
+    publisher.publish(wait)
+    begun.wait()
+    for _ in range(MAX_WAITING + 3):
+        publisher.publish(lambda: Unmapped(UnmappedReason.NOT_JSON, "odd"))
+    gate.set()
+    publisher.stop()
+    assert publisher.lost == {"queue_full": 3, "invalid": 1, "not_json": MAX_WAITING}
+    assert publisher.sent == 0

@@ -9,7 +9,7 @@ from stream_app.detection.campaigns.verdicts import RENEW_MS
 from stream_app.detection.decisions import Action, Decision, ModelRef, PolicyRef, Reason, Subject, decision_id
 from stream_app.detection.explanations import Cause, limit, rfc3339
 from stream_app.detection.ladder import Standing, life
-from stream_app.detection.lists import listing, muted_until_ms
+from stream_app.detection.lists import is_spared, listing, muted_until_ms
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
@@ -45,6 +45,8 @@ def obey(tenant: Tenant, policy: Policy, verdict: Verdict, topic: str, partition
         return None
     step = _step(policy, verdict)
     if step is None or cause.now_ms < muted_until_ms(state, policy, subject):
+        return None
+    if is_spared(state, subject, cause.now_ms):
         return None
     if standing and standing.is_up and standing.rung.severity > step.rung.severity:
         _shorten(standing, policy, cause.now_ms + MILDER_HOLD_MS)

@@ -25,6 +25,12 @@ def soft_until_ms(state: TenantState, subject: Subject, now_ms: int) -> int:
     return soft.until_ms if soft and now_ms < soft.until_ms else _NEVER_MS
 
 
+def is_spared(state: TenantState, subject: Subject, now_ms: int) -> bool:
+    """Whether a person has just released what a campaign alone had decided: its verdict is no news then."""
+    soft = state.soft_starts.get(subject.key)
+    return soft is not None and not soft.floors and now_ms < soft.until_ms
+
+
 def policy_for(state: TenantState, policy: Policy, subject: Subject, now_ms: int) -> Policy:
     """The policy as it holds for a subject now: by name, plan, watchlist, and what was released a little while ago."""
     if not (state.soft_starts or state.watches or policy.watchlist or policy.overrides):

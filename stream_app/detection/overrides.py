@@ -39,7 +39,7 @@ def overrule(state: TenantState, policy: Policy, word: operators.Override | oper
     else:
         action, limited, expires_ms = Action.ALLOW, UNSET, at_ms
         forget_ms = at_ms + policy.longest_ttl_s * 1000 + RELEASE_KEEP_MS
-        if standing and standing.is_up and standing.seen:
+        if standing and standing.is_up:
             until_ms = max(at_ms, standing.over_ms) + policy.soft_start_s * 1000
             state.soft_starts[subject.key] = SoftStart(until_ms, standing.seen)
             _make_room(state.soft_starts, {key: soft.until_ms for key, soft in state.soft_starts.items()})

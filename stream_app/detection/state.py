@@ -52,7 +52,10 @@ class Watch(Struct, array_like=True, gc=False):
 
 
 class SoftStart(Struct, array_like=True, gc=False):
-    """What a person has released, by feature place: no more than that counts against the subject until ``until_ms``."""
+    """What a person has released, by feature place: no more than that counts against the subject until ``until_ms``.
+
+    Without any, it was a campaign's verdict, which is no news until then.
+    """
 
     until_ms: int
     floors: dict[int, float]

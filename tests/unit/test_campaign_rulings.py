@@ -72,6 +72,17 @@ def test_an_operator_s_word_stands_above_a_verdict() -> None:
     assert obeyed(detector, verdict(Role.BLOCK)) == []
 
 
+def test_who_was_released_from_a_campaign_is_not_put_back_by_the_same_verdict() -> None:
+    detector = after_a_minute()
+    obeyed(detector, verdict(Role.BLOCK))
+    (released,) = decisions(instruct(detector, 0, operator_record("release", 90, subject="tenant:acme")))
+    assert released.action is Action.ALLOW
+    assert obeyed(detector, verdict(Role.ACT, at_ms=BEGIN_MS + 120_000)) == []
+    much_later = BEGIN_MS + 60_000 + HOLD_MS + 3_600_000
+    (again,) = obeyed(detector, verdict(Role.BLOCK, at_ms=much_later))
+    assert again.action is Action.BLOCK
+
+
 def test_a_milder_verdict_changes_nothing_and_a_repeated_one_renews() -> None:
     detector = after_a_minute()
     (first,) = obeyed(detector, verdict(Role.BLOCK))

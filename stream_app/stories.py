@@ -53,7 +53,7 @@ _WORDS = {
     "growth_percent": "requests {} of those a week before",
     "attacks": "edits of one prompt, refused or with an elevated score",
     "refused_retries": "retries of a refused prompt",
-    "surge": "requests, against the last half hour of activity",
+    "surge": "requests, against the level of the last activity",
     "account_surge": "requests of the busiest account, against its last half hour of activity",
 }
 _LEVEL = re.compile(r"\b(\w+) ≤ (\d+(?:\.\d+)?)")

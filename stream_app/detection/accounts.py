@@ -9,7 +9,7 @@ from stream_app.detection.judgement import Scored, bar_of, reaching, score_value
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step, denies
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import Minute
+from stream_app.detection.windows import PANES, Minute
 
 #: Accounts of one tenant on rungs of their own at a time, and remembered with those released: beyond that it is the
 #: tenant's anomaly.
@@ -74,7 +74,7 @@ def is_responsible(  # noqa: PLR0917
         excess = s.value - s.expectation.level(0.0)
         if s.place not in rest or s.value - rest[s.place] < EXPLAINING_SHARE * excess:
             return False
-    return step_reached(policy, score_values(state, policy, rest.items()), steps) is None
+    return step_reached(policy, score_values(state, policy, rest.items(), newest // PANES), steps) is None
 
 
 def own_surge(state: TenantState, account_id: str) -> tuple[int, float]:

@@ -85,7 +85,7 @@ def _enter(  # noqa: PLR0917
         origin="detector",
         reasons=_reasons(verdict),
         counterfactual=_counterfactual(verdict),
-        limit=limit(state, policy, []) if step.rung is Action.THROTTLE else UNSET,
+        limit=limit(state, policy, [], cause.minute) if step.rung is Action.THROTTLE else UNSET,
         campaign_id=verdict.campaign_id,
         policy=PolicyRef(policy.version, step.rung),
         model=MODEL,

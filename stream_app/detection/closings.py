@@ -9,12 +9,14 @@ from stream_app.detection.explanations import Cause
 from stream_app.detection.features import ACCOUNT_SURGE, FEATURES
 from stream_app.detection.floors import is_known
 from stream_app.detection.growths import Growth
-from stream_app.detection.judgement import Scored, closed_values, learn, score_values, step_reached
+from stream_app.detection.judgement import Scored, closed_values, score_values, step_reached
 from stream_app.detection.ladder import reachable
+from stream_app.detection.learning import learn
 from stream_app.detection.lists import muted_until_ms, policy_for
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.overrides import forget_old
 from stream_app.detection.policy import Policy
+from stream_app.detection.rhythms import Rhythm
 from stream_app.detection.rules import denies
 from stream_app.detection.rulings import judge
 from stream_app.detection.series_windows import series_values, worst_account
@@ -54,6 +56,8 @@ def _close_minute(  # noqa: PLR0917
     if closed is not None:
         state.growth = state.growth or Growth()
         state.growth.learn_one(minute, closed.requests, around.population)
+        if state.rhythm is None and is_known(state):
+            state.rhythm = Rhythm()
     end_ms = (minute + 1) * MINUTE_MS
     apart = set_apart(state, policy, tenant_id, end_ms)
     served, asked = closed_values(state, minute, around.services, without(apart))
@@ -66,12 +70,12 @@ def _close_minute(  # noqa: PLR0917
     if worst is not None and not is_apart:
         series = series_values(state, worst, end_ms)
         served, asked = served + series, asked + series
-    scored = score_values(state, rules, asked if is_up else served)
+    scored = score_values(state, rules, asked if is_up else served, minute)
     if scored and around.services.is_everybody_busy(minute):
         rules = rules.without_small_floors
-        scored = score_values(state, rules, asked if is_up else served)
+        scored = score_values(state, rules, asked if is_up else served, minute)
     busy = _busiest(state, minute, closed, without(apart))
-    asking = _asking(state, rules, busy, end_ms)
+    asking = _asking(state, rules, busy, minute)
     found = [
         _judge_account(Subject(tenant_id, name), state, policy, around.services, cause)
         for name in dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
@@ -105,10 +109,10 @@ def _judge_account(
     scored: list[Scored] = []
     if cause.now_ms >= muted_until_ms(state, policy, subject):
         if account_id in apart:
-            closed = closed_values(state, cause.newest_pane // PANES, services, without(apart, account_id)).asked
+            closed = closed_values(state, cause.minute, services, without(apart, account_id)).asked
             values += [pair for pair in closed if FEATURES[pair[0]].counter is not None]
             values.append(own_surge(state, account_id))
-        scored = score_values(state, rules, values)
+        scored = score_values(state, rules, values, cause.minute)
     return judge(subject, state, rules, scored, cause)
 
 
@@ -132,9 +136,10 @@ def _busiest(state: TenantState, minute: int, closed: Minute | None, apart: Sequ
 
 
 def _asking(
-    state: TenantState, policy: Policy, found: Sequence[tuple[int, float]], now_ms: int
+    state: TenantState, policy: Policy, found: Sequence[tuple[int, float]], minute: int
 ) -> list[tuple[int, float]]:
     """The same, if it reaches a rung: it waits for the account's next request, which tells its name."""
-    scored = score_values(state, policy, found)
-    is_reached = scored and step_reached(policy, scored, reachable(policy, state.standing, now_ms))
+    scored = score_values(state, policy, found, minute)
+    steps = reachable(policy, state.standing, (minute + 1) * MINUTE_MS)
+    is_reached = scored and step_reached(policy, scored, steps)
     return list(found) if is_reached else []

@@ -14,7 +14,7 @@ from stream_app.detection.judgement import Bar, Scored, reaching
 from stream_app.detection.policy import Policy
 from stream_app.detection.scorers import SCORER, SCORER_VERSION, t_quantile
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import Pane
+from stream_app.detection.windows import PANES, Pane
 
 MODEL = ModelRef(SCORER, SCORER_VERSION)
 MAX_SAMPLES = 5
@@ -34,6 +34,11 @@ class Cause(NamedTuple):
     now_ms: int
     newest_pane: int
     event_id: str | None = None
+
+    @property
+    def minute(self) -> int:
+        """The minute with which the windows end."""
+        return self.newest_pane // PANES
 
 
 def rfc3339(time_ms: int) -> str:
@@ -73,13 +78,13 @@ def counterfactual(policy: Policy, scored: Sequence[Scored], bar: Bar) -> str:
     return f"would not have fired with {' and '.join(levels)}"
 
 
-def limit(state: TenantState, policy: Policy, scored: Sequence[Scored]) -> Limit:
+def limit(state: TenantState, policy: Policy, scored: Sequence[Scored], minute: int) -> Limit:
     """What a throttled tenant may still use: its own highest ordinary minute, and never less than the floor."""
     quantile = policy.quantiles[policy.ladder[0][0]]
 
     def ordinary(code: str) -> int:
         index = CODES.index(code)
-        usual = expect(state, index)
+        usual = expect(state, index, minute)
         known = is_known(state)
         base = own_floor(policy, index, usual, is_known=known) if code in policy.features else 0.0
         return ceil(min(max(base, usual.level(quantile)), MAX_LIMIT // 2))

@@ -1,8 +1,9 @@
 """What is usual for a tenant, and the size below which nothing matters for it: the less is known, the larger."""
 
 from stream_app.detection.decisions import Action
-from stream_app.detection.features import CODES, FEATURES, GROWTH
+from stream_app.detection.features import CODES, FEATURES, GROWTH, SHIFTS
 from stream_app.detection.policy import Policy
+from stream_app.detection.rhythms import NO_SHIFTS, Shifts
 from stream_app.detection.rules import denies
 from stream_app.detection.scorers import Baseline, CountExpectation, Expectation
 from stream_app.detection.state import TenantState
@@ -14,13 +15,20 @@ RECENT_TIMES = 2.0
 _REQUESTS_60S = CODES.index("requests_60s")
 
 
-def expect(state: TenantState, index: int) -> Expectation | CountExpectation:
-    """What is usual for a feature, given by its place in ``FEATURES``."""
+def expect(state: TenantState, index: int, minute: int) -> Expectation | CountExpectation:
+    """What is usual for a feature, given by its place in ``FEATURES``, in a window that ends with a minute."""
     if index == GROWTH and state.growth is not None:
         return state.growth.expect()
     baseline = state.baselines[index] if index < len(state.baselines) else None
-    baseline = baseline or Baseline()
-    return baseline.expect_recent() if FEATURES[index].recent else baseline.expect(FEATURES[index].prior)
+    baseline, feature = baseline or Baseline(), FEATURES[index]
+    if feature.recent:
+        return baseline.expect_recent(feature.recent)
+    return baseline.expect(feature.prior, shifts(state, minute)[SHIFTS[index]])
+
+
+def shifts(state: TenantState, minute: int) -> Shifts:
+    """What the hour of the day adds to usual levels in windows that end with a minute."""
+    return NO_SHIFTS if state.rhythm is None else state.rhythm.shifts(minute)
 
 
 def is_known(state: TenantState) -> bool:
@@ -45,8 +53,7 @@ def own_floor(policy: Policy, index: int, expectation: Expectation | CountExpect
     if least >= floor or not is_known:
         return floor
     if isinstance(expectation, CountExpectation):
-        is_learned = expectation.weight >= KNOWN_MINUTES
-        return max(least, RECENT_TIMES * expectation.mean) if is_learned else floor
+        return max(least, RECENT_TIMES * expectation.mean) if expectation.is_known else floor
     return min(floor, max(least, policy.small_tenants.times * expectation.level(0.0)))
 
 

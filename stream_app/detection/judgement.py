@@ -5,12 +5,9 @@ from typing import NamedTuple
 
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import (
-    CODES,
     FEATURES,
     GROWTH,
     MIN_SHAPE_REQUESTS,
-    PER_MINUTE,
-    PER_TEN_MINUTES,
     SHAPE_MINUTES,
     SUMS,
     Counter,
@@ -19,19 +16,16 @@ from stream_app.detection.features import (
 from stream_app.detection.floors import expect, floor_for, is_known, least_floors, own_floor
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
-from stream_app.detection.scorers import Baseline, CountExpectation, Expectation
+from stream_app.detection.scorers import CountExpectation, Expectation
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import MAX_MODELS, PANES, is_block_end
+from stream_app.detection.windows import PANES
 
-#: Share of the usual model mix that a closed ten-minute block replaces: a day of active blocks.
-_MIX_MEMORY = 144.0
 #: How many independent shapes three moving together are taken for.
 _TOGETHER_POWER = 1.5
 #: Of each sum: its place in ``FEATURES``, its window in seconds, its counter (as a plain number, which is fast to use).
 _SUM_PLACES = tuple((index, FEATURES[index].window_s, int(FEATURES[index].counter or 0)) for index in SUMS)
-_REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("requests_600s")
 
 
 class Scored(NamedTuple):
@@ -52,13 +46,16 @@ class Scored(NamedTuple):
         return FEATURES[self.place]
 
 
-def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]]) -> list[Scored]:
-    """Score (feature place, value) pairs, worst first; values at or below their floor are out of the question."""
+def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], minute: int) -> list[Scored]:
+    """Score (feature place, value) pairs of windows that end with a minute, worst first.
+
+    Values at or below their floor are out of the question.
+    """
     floors, known = least_floors(state, policy), is_known(state)
     scored = []
     for index, value in values:
         if value > floors[index]:
-            expectation = expect(state, index)
+            expectation = expect(state, index, minute)
             if value > own_floor(policy, index, expectation, is_known=known):
                 scored.append(Scored(index, value, expectation, expectation.score(value), known))
     return sorted(scored, key=lambda s: -s.score)
@@ -187,51 +184,3 @@ def step_reached(policy: Policy, scored: Sequence[Scored], steps: Sequence[Step]
         if reaching(policy, scored, bar_of(step)):
             return step
     return None
-
-
-def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tuple[int, float]]) -> None:
-    """Learn a closed minute, and at the end of each ten of them the block; windows without an answer are not learned.
-
-    A value beyond the mildest rung is learned as that rung's trip level, so that an outlier moves the baseline no more
-    than the largest ordinary value would.
-    """
-    block_ends = is_block_end(minute)
-    known = dict(values)
-    places: list[int] = []
-    if known[_REQUESTS_60S]:
-        places += PER_MINUTE
-    if block_ends and known[_REQUESTS_600S]:
-        places += PER_TEN_MINUTES
-    if len(state.baselines) < len(FEATURES):
-        state.baselines += [None] * (len(FEATURES) - len(state.baselines))
-    baselines, small_floors = state.baselines, policy.small_floors
-    for index in places:
-        if (value := known.get(index)) is not None:
-            feature = FEATURES[index]
-            if value > small_floors[index] and not feature.recent:
-                value = min(value, _most_to_learn(state, policy, index))
-            baseline = baselines[index]
-            if baseline is None:
-                baseline = baselines[index] = Baseline()
-            if feature.recent:
-                baseline.learn_recent(value, feature.memory, feature.recent)
-            else:
-                baseline.learn_one(value, feature.memory)
-    if block_ends:
-        _learn_mix(state, minute)
-
-
-def _most_to_learn(state: TenantState, policy: Policy, index: int) -> float:
-    expectation = expect(state, index)
-    level = expectation.level(policy.quantiles[policy.ladder[0][0]])
-    return max(own_floor(policy, index, expectation, is_known=is_known(state)), level)
-
-
-def _learn_mix(state: TenantState, minute: int) -> None:
-    mix = state.windows.mix(minute)
-    if requests := sum(mix.values()):
-        keep = 1.0 - 1.0 / _MIX_MEMORY
-        usual = {model: weight * keep for model, weight in state.models.items()}
-        for model in sorted(mix):
-            usual[model] = usual.get(model, 0.0) + mix[model] / requests
-        state.models = dict(sorted(usual.items(), key=lambda entry: -entry[1])[:MAX_MODELS])

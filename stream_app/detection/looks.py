@@ -12,6 +12,7 @@ from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.lists import muted_until_ms, policy_for, soft_until_ms
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.policy import Policy
+from stream_app.detection.rhythms import next_change_ms
 from stream_app.detection.rooms import room
 from stream_app.detection.rulings import judge, standing_of
 from stream_app.detection.series_windows import series_values
@@ -47,11 +48,11 @@ def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, a
         if is_of_tenant and busiest(state, without(apart))[0] != fingerprint(account_id):
             waiting = [pair for pair in pending if pair[0] == ACCOUNT_SURGE]
             pending = [pair for pair in pending if pair[0] != ACCOUNT_SURGE]
-        scored = score_values(state, rules, values + pending)
+        scored = score_values(state, rules, values + pending, cause.minute)
         steps = reachable(rules, standing_of(state, subject), now_ms)
         if scored and step_reached(rules, scored, steps) and around.services.is_everybody_busy(now_ms // MINUTE_MS):
             rules = rules.without_small_floors
-            scored = score_values(state, rules, values + pending)
+            scored = score_values(state, rules, values + pending, cause.minute)
         if scored and step_reached(rules, scored, steps):
             if is_of_tenant and is_responsible(state, rules, account_id, cause.newest_pane, scored, steps, apart):
                 subject = account
@@ -76,14 +77,16 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[i
         values = known or sum_values(state, cause.newest_pane, without(apart, account_id))
         is_muted = now_ms < muted_until
         steps = [] if is_muted else reachable(rules, standing, now_ms)
-        tenant.room = list(map(min, tenant.room, room(state, rules, values, steps)))
+        tenant.room = list(map(min, tenant.room, room(state, rules, values, steps, cause.minute)))
         holds_until_ms = muted_until if is_muted else next_reach_ms(rules, standing, now_ms)
         series = series_values(state, account_id, now_ms) if account_id else []
-        if series and step_reached(rules, score_values(state, rules, series), steps):
+        if series and step_reached(rules, score_values(state, rules, series, cause.minute), steps):
             holds_until_ms = 0  # the account's next request decides, and any may be that
         tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
         floors = least_floors(state, rules)
         tenant.has_levels |= any(value > floors[index] for index, value in values)
+    if state.rhythm is not None and tenant.has_levels:
+        tenant.holds_until_ms = min(tenant.holds_until_ms, next_change_ms(cause.minute))
     if state.pending:
         tenant.holds_until_ms = 0  # the next request, or that of the account that is asked for
 

@@ -8,6 +8,7 @@ from stream_app.detection.explanations import rfc3339
 from stream_app.detection.ladder import RELEASE_KEEP_MS
 from stream_app.detection.policy import Policy
 from stream_app.detection.rulings import standing_of
+from stream_app.detection.soft_starts import released_floors
 from stream_app.detection.state import Override, SoftStart, TenantState, Watch
 
 #: Most subjects of one tenant that are watched or start softly at a time; the one that ends first makes room.
@@ -41,7 +42,7 @@ def overrule(state: TenantState, policy: Policy, word: operators.Override | oper
         forget_ms = at_ms + policy.longest_ttl_s * 1000 + RELEASE_KEEP_MS
         if standing and standing.is_up:
             until_ms = max(at_ms, standing.over_ms) + policy.soft_start_s * 1000
-            state.soft_starts[subject.key] = SoftStart(until_ms, standing.seen)
+            state.soft_starts[subject.key] = SoftStart(until_ms, released_floors(state, standing))
             _make_room(state.soft_starts, {key: soft.until_ms for key, soft in state.soft_starts.items()})
     state.revision = max(state.revision + 1, state.last_offset)
     decision = Decision(

@@ -11,30 +11,32 @@ from stream_app.detection.rules import Step
 from stream_app.detection.state import TenantState
 
 
-def room(state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], steps: Sequence[Step]) -> list[float]:
-    """How far each counter (``features.Counter``) may grow until some sum may reach one of ``steps``.
+def room(
+    state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], steps: Sequence[Step], minute: int
+) -> list[float]:
+    """How far each counter (``features.Counter``) may grow in a minute until some sum may reach one of ``steps``.
 
     Up to a feature's least floor no level need be worked out: that floor is the room. Later sums never exceed today's
     plus what is counted, because windows only lose panes as they slide, so the room stays a safe one until baseline,
-    policy or standing change.
+    policy, standing or the hour of the day change.
     """
     left = [inf] * len(Counter)
     floors = least_floors(state, policy)
     for index, value in values:
         level = floors[index]
         if value > level:
-            level = _trip_level(state, policy, index, steps)
+            level = _trip_level(state, policy, index, steps, minute)
         counter = FEATURES[index].counter or Counter.REQUESTS
         left[counter] = min(left[counter], level - value)
     return left
 
 
-def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[Step]) -> float:
+def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[Step], minute: int) -> float:
     """The value above which a feature reaches one of ``steps``; infinite when it may not reach any."""
     feature = FEATURES[index]
     if feature.code not in policy.features:
         return inf
-    expectation, known = expect(state, index), is_known(state)
+    expectation, known = expect(state, index, minute), is_known(state)
     return min(
         (
             max(

@@ -134,7 +134,7 @@ class _Ruling:
             expires_ms=now_ms + ttl_ms,
             reasons=reasons(policy, self.scored, bar),
             counterfactual=counterfactual(policy, self.scored, bar) or UNSET,
-            limit=limit(self.state, policy, self.scored) if step.rung is Action.THROTTLE else UNSET,
+            limit=limit(self.state, policy, self.scored, self.cause.minute) if step.rung is Action.THROTTLE else UNSET,
             budget=budget,
         )
         is_up = standing is not None and standing.is_up

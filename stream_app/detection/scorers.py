@@ -9,7 +9,7 @@ from scipy.special import betainc, btdtria, ndtr, ndtri, stdtr, stdtrit
 
 #: Name and version of this scorer; part of every decision. State of another version is not read (see ``state``).
 SCORER = "log_baseline"
-SCORER_VERSION = "1"
+SCORER_VERSION = "2"
 
 #: Weight, in windows, of what is known beforehand of a tenant's variance and of its level: the level may lie
 #: anywhere, three times as far from the median as the tenant varies by itself, so that one window of its own says more.
@@ -20,10 +20,9 @@ LEVEL_WEIGHT = 0.1
 DEGREES_OF_FREEDOM = VARIANCE_WEIGHT
 #: Least standard deviation in natural log units: a perfectly steady tenant may still vary by a quarter.
 MIN_LOG_SD = 0.25
-#: Variance of counts in units of their mean that is known beforehand: requests come in sessions, and an hour in which
-#: large ones did not happen to come proves little, so that it weighs as many windows. Least: independent requests have
-#: 1, and a negative binomial needs more.
-PRIOR_DISPERSION, DISPERSION_WEIGHT, MIN_DISPERSION = 5.0, 60.0, 1.1
+#: Weight, in windows, of the dispersion known beforehand: a few windows without a large session prove little. Least:
+#: independent requests have 1, and a negative binomial needs more.
+DISPERSION_WEIGHT, MIN_DISPERSION = 60.0, 1.1
 
 
 class Prior(Struct, frozen=True):
@@ -36,6 +35,18 @@ class Prior(Struct, frozen=True):
     median: float
     log_sd: float
     level_weight: float = LEVEL_WEIGHT
+
+
+class Recent(Struct, frozen=True):
+    """How a count is judged against its recent level: that of the last ``windows`` active ones.
+
+    ``dispersion`` is what is known of everybody beforehand: the variance in units of the level, as requests come in
+    sessions. Nobody is judged before ``known`` windows were learned.
+    """
+
+    windows: float
+    dispersion: float
+    known: float
 
 
 class Expectation(NamedTuple):
@@ -56,14 +67,14 @@ class Expectation(NamedTuple):
 class CountExpectation(NamedTuple):
     """The next count, by a negative binomial distribution around the recent level.
 
-    ``weight`` windows are known. The variance is ``mean`` times ``dispersion``, beside which even the steadiest level
-    may vary by ``MIN_LOG_SD``. The tail is read on the scale of all scores: as a normal one that lies as far out, with
-    the tail of Student's t.
+    ``is_known``: enough windows are known. The variance is ``mean`` times ``dispersion``, beside which even the
+    steadiest level may vary by ``MIN_LOG_SD``. The tail is read on the scale of all scores: as a normal one that lies
+    as far out, with the tail of Student's t.
     """
 
     mean: float
     dispersion: float
-    weight: float
+    is_known: bool
 
     def level(self, quantile: float) -> float:
         """The count at which the score reaches the probability whose ``t_quantile`` is given."""
@@ -102,8 +113,11 @@ class Baseline(Struct, array_like=True, gc=False):
     mean: int | float = 0
     squares: int | float = 0
 
-    def learn_one(self, value: float, memory: float) -> None:
-        """Learn one closed window; ``memory`` is in windows of this feature."""
+    def learn_one(self, value: float, memory: float, shift: float = 0.0) -> None:
+        """Learn one closed window; ``memory`` is in windows of this feature.
+
+        ``shift`` is what the hour of the day explains of it (``rhythms``), in natural log units.
+        """
         weight, squares = float(self.weight), float(self.squares)
         if weight >= memory:
             keep = (memory - 1.0) / weight
@@ -111,11 +125,11 @@ class Baseline(Struct, array_like=True, gc=False):
             squares *= keep
         mean = _var.mean
         mean.n, mean._mean, _var._S = weight, float(self.mean), squares
-        _var.update(log1p(value))
+        _var.update(log1p(value) - shift)
         self.weight, self.mean, self.squares = _short(mean.n), _short(mean._mean), _short(_var._S)
 
-    def learn_recent(self, value: float, memory: float, recent: float) -> None:
-        """Learn one closed window's count; the level is that of the last ``recent`` windows.
+    def learn_recent(self, value: float, memory: float, recent: Recent) -> None:
+        """Learn one closed window's count.
 
         Then ``squares`` holds squared surprises in units of the level of the moment: what a change of level costs until
         it is learned is part of what the tenant ordinarily does.
@@ -126,23 +140,26 @@ class Baseline(Struct, array_like=True, gc=False):
             self.weight += 1
         if self.weight > 1:
             self.squares = _short(float(self.squares + (value - self.mean) ** 2 / max(self.mean, 1.0)))
-        self.mean = _short(float(self.mean + (value - self.mean) / min(self.weight, recent)))
+        self.mean = _short(float(self.mean + (value - self.mean) / min(self.weight, recent.windows)))
 
-    def expect_recent(self) -> CountExpectation:
+    def expect_recent(self, recent: Recent) -> CountExpectation:
         """Predict the next count from the recent level and how much the tenant leaves it."""
-        known = DISPERSION_WEIGHT * PRIOR_DISPERSION
-        dispersion = (known + self.squares) / (DISPERSION_WEIGHT + self.weight)
-        return CountExpectation(max(float(self.mean), 1.0), max(dispersion, MIN_DISPERSION), self.weight)
+        dispersion = (DISPERSION_WEIGHT * recent.dispersion + self.squares) / (DISPERSION_WEIGHT + self.weight)
+        is_known = self.weight >= recent.known
+        return CountExpectation(max(float(self.mean), 1.0), max(dispersion, MIN_DISPERSION), is_known)
 
-    def expect(self, prior: Prior) -> Expectation:
-        """Predict the next window: posterior of a normal-inverse-gamma prior (Murphy 2007, eq. 86-89)."""
+    def expect(self, prior: Prior, shift: float = 0.0) -> Expectation:
+        """Predict the next window: posterior of a normal-inverse-gamma prior (Murphy 2007, eq. 86-89).
+
+        ``shift`` is what the hour of the day adds.
+        """
         n, mean, squares = self.weight, self.mean, self.squares
         prior_mean = log1p(prior.median)
         level_weight = prior.level_weight + n
         surprise = (mean - prior_mean) ** 2 * prior.level_weight * n / level_weight
         variance = (squares + VARIANCE_WEIGHT * prior.log_sd**2 + surprise) / (VARIANCE_WEIGHT + n)
         return Expectation(
-            mean=(prior.level_weight * prior_mean + n * mean) / level_weight,
+            mean=(prior.level_weight * prior_mean + n * mean) / level_weight + shift,
             sd=max(sqrt(variance * (1.0 + 1.0 / level_weight)), MIN_LOG_SD),
         )
 

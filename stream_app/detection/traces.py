@@ -38,18 +38,20 @@ def trace(
     closed = closed_values(state, minute, services)
     served, asked = dict(closed.served), dict(closed.asked)
     return {
-        place: Traced(served[place], asked[place], expect(state, place).level(0.0), levels(state, policy, place))
+        place: Traced(
+            served[place], asked[place], expect(state, place, minute).level(0.0), levels(state, policy, place, minute)
+        )
         for place in places
         if place in served
     }
 
 
-def levels(state: TenantState, policy: Policy, place: int) -> dict[Action, float]:
-    """The values above which a feature enters each rung that it may reach, mildest first."""
+def levels(state: TenantState, policy: Policy, place: int, minute: int) -> dict[Action, float]:
+    """The values above which a feature enters, in a minute, each rung that it may reach, mildest first."""
     rule = policy.features.get(FEATURES[place].code)
     if rule is None:
         return {}
-    expectation, known = expect(state, place), is_known(state)
+    expectation, known = expect(state, place, minute), is_known(state)
     return {
         rung: max(
             floor_for(policy, place, rung, expectation, is_known=known), expectation.level(policy.quantiles[rung])

@@ -262,7 +262,7 @@ def test_tokens_at_the_named_level_make_no_decision(seed: int) -> None:
 
 def reached(state: TenantState, decision: Decision, values: dict[str, float]) -> bool:
     """Whether values of features reach the decision's rung."""
-    scored = score_values(state, JUMPY, [(CODES.index(code), value) for code, value in values.items()])
+    scored = score_values(state, JUMPY, [(CODES.index(code), value) for code, value in values.items()], 0)
     return step_reached(JUMPY, scored, [Step(decision.action, JUMPY.rungs[decision.action], False)]) is not None
 
 

@@ -89,16 +89,16 @@ def test_evidence_of_a_late_trip_contains_its_cause() -> None:
 
 def test_the_limit_is_an_ordinary_minute_and_never_below_the_floor() -> None:
     known = TenantState(baselines=[None, Baseline(500.0, 5.0, 20.0)])  # about 150 a minute
-    scored = score_values(known, POLICY, [(CODES.index("requests_60s"), 10_000.0)])
-    assert 150 < limit(known, POLICY, scored).requests_per_minute < 1_000
-    unknown = limit(TenantState(baselines=[None, Baseline(500.0, 0.0, 0.0)]), POLICY, scored)
+    scored = score_values(known, POLICY, [(CODES.index("requests_60s"), 10_000.0)], 0)
+    assert 150 < limit(known, POLICY, scored, 0).requests_per_minute < 1_000
+    unknown = limit(TenantState(baselines=[None, Baseline(500.0, 0.0, 0.0)]), POLICY, scored, 0)
     assert unknown.requests_per_minute == 60
 
 
 def test_a_limit_fits_json_whatever_the_tenant_did_before() -> None:
     wild = TenantState(baselines=[Baseline(700.0, 15.0, 700.0 * 200.0) for _ in FEATURES])
-    scored = score_values(wild, POLICY, [(CODES.index("input_tokens_60s"), 1e12)])
-    wide = limit(wild, POLICY, scored)
+    scored = score_values(wild, POLICY, [(CODES.index("input_tokens_60s"), 1e12)], 0)
+    wide = limit(wild, POLICY, scored, 0)
     assert wide.tokens_per_minute <= MAX_LIMIT
     assert orjson.dumps(msgspec.to_builtins(wide))
 

@@ -139,7 +139,7 @@ def test_the_levels_of_a_track_are_those_of_the_live_state() -> None:
     detector = new_detector(encoded=states)
     detector.handle(records(events))
     detector.take_changes()
-    expected = levels(decode_tenant(states["acme"]), POLICY, CODES.index("requests_60s"))
+    expected = levels(decode_tenant(states["acme"]), POLICY, CODES.index("requests_60s"), 0)
     track = traced(events, "requests_60s").finish()["requests_60s"]
     assert {rung: values[29] for rung, values in track.levels.items()} == expected
     assert list(expected) == [Action.OBSERVE, Action.THROTTLE, Action.BLOCK]

@@ -6,22 +6,24 @@ from random import Random
 import pytest
 
 from stream_app.detection.decisions import Action, Decision
-from stream_app.detection.scorers import Baseline, CountExpectation, t_quantile
+from stream_app.detection.scorers import Baseline, CountExpectation, Recent, t_quantile
 from tests.unit.streams import EventFields, decisions, in_order, new_detector, policy, records, run, steady
 
 SURGES = policy(
     features={
-        code: {"floor": 6000, "small_floor": 15, "up_to": "observe"} for code in ("surge_60s", "account_surge_60s")
+        code: {"floor": 6000, "small_floor": small_floor, "up_to": "observe"}
+        for code, small_floor in (("surge_60s", 15), ("account_surge_60s", 15), ("surge_600s", 50))
     }
 )
+HALF_HOUR = Recent(30.0, 5.0, 60.0)
 HOUR_S = 3600
 
 
 def learned(values: list[float]) -> CountExpectation:
     baseline = Baseline()
     for value in values:
-        baseline.learn_recent(value, 720, 30)
-    return baseline.expect_recent()
+        baseline.learn_recent(value, 720, HALF_HOUR)
+    return baseline.expect_recent(HALF_HOUR)
 
 
 def drawn(mean_sessions: float, most_of_session: int, count: int = 720) -> list[float]:
@@ -84,6 +86,21 @@ def test_five_times_the_last_half_hour_is_observed_within_a_minute() -> None:
     assert [d.action for d in found] == [Action.OBSERVE]
     assert found[0].reasons[0].code == "surge_60s"
     assert found[0].issued_at <= "2026-01-01T02:01:00.000Z"
+
+
+def test_what_is_too_little_for_a_minute_adds_up_in_ten() -> None:
+    """Four times as much of a tenant that comes in sessions: no minute tells, ten do; its own busy blocks do not."""
+    random = Random(7)
+    sessions = [
+        request
+        for minute in range(8 * 60)
+        for request in steady(minute * 60, minute * 60 + 50, 6 * random.choice((1, 1, 1, 5)), name=f"m{minute}")
+    ]
+    more = steady(7 * HOUR_S, 7 * HOUR_S + 1200, 30, name="more")
+    assert not run(sessions, SURGES)
+    found = run(in_order(sessions, more), SURGES)
+    assert {d.reasons[0].code for d in found if d.reasons} == {"surge_600s"}
+    assert "2026-01-01T07:03" < found[0].issued_at < "2026-01-01T07:12"
 
 
 def test_neither_a_newcomer_nor_a_crowd_surges() -> None:

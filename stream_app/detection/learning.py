@@ -1,0 +1,78 @@
+"""What a closed minute teaches: baselines, the day's rhythm and the usual model mix."""
+
+from collections.abc import Iterable, Sequence
+
+from stream_app.detection.features import CODES, FEATURES, PER_MINUTE, PER_TEN_MINUTES, SHIFTS
+from stream_app.detection.floors import expect, is_known, own_floor, shifts
+from stream_app.detection.policy import Policy
+from stream_app.detection.rhythms import Rhythm, Shifts
+from stream_app.detection.scorers import Baseline
+from stream_app.detection.state import TenantState
+from stream_app.detection.windows import MAX_MODELS, is_block_end
+
+#: Share of the usual model mix that a closed ten-minute block replaces: a day of active blocks.
+_MIX_MEMORY = 144.0
+_REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("requests_600s")
+
+
+def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tuple[int, float]]) -> None:
+    """Learn a closed minute, and at the end of each ten of them the block; windows without an answer are not learned.
+
+    A value beyond the mildest rung is learned as that rung's trip level, so that an outlier moves the baseline no more
+    than the largest ordinary value would.
+    """
+    block_ends = is_block_end(minute)
+    known = dict(values)
+    places: list[int] = []
+    if known[_REQUESTS_60S]:
+        places += PER_MINUTE
+    if block_ends and known[_REQUESTS_600S]:
+        places += PER_TEN_MINUTES
+    if len(state.baselines) < len(FEATURES):
+        state.baselines += [None] * (len(FEATURES) - len(state.baselines))
+    for index, value in known.items():
+        if value > policy.small_floors[index] and not FEATURES[index].recent:
+            known[index] = min(value, _most_to_learn(state, policy, index, minute))
+    if state.rhythm is not None:
+        _gather(state.rhythm, state.baselines, minute, known, places)
+    _learn_windows(state.baselines, shifts(state, minute), known, places)
+    if block_ends:
+        _learn_mix(state, minute)
+
+
+def _gather(
+    rhythm: Rhythm, baselines: Sequence[Baseline | None], minute: int, known: dict[int, float], places: list[int]
+) -> None:
+    for index, windows in ((_REQUESTS_60S, rhythm.minutes), (_REQUESTS_600S, rhythm.blocks)):
+        if index in places and (baseline := baselines[index]) is not None:
+            rhythm.gather(minute, windows, known[index], float(baseline.mean))
+
+
+def _learn_windows(
+    baselines: list[Baseline | None], hour: Shifts, known: dict[int, float], places: Iterable[int]
+) -> None:
+    for index in places:
+        if (value := known.get(index)) is not None:
+            feature, baseline = FEATURES[index], baselines[index]
+            if baseline is None:
+                baseline = baselines[index] = Baseline()
+            if feature.recent:
+                baseline.learn_recent(value, feature.memory, feature.recent)
+            else:
+                baseline.learn_one(value, feature.memory, hour[SHIFTS[index]])
+
+
+def _most_to_learn(state: TenantState, policy: Policy, index: int, minute: int) -> float:
+    expectation = expect(state, index, minute)
+    level = expectation.level(policy.quantiles[policy.ladder[0][0]])
+    return max(own_floor(policy, index, expectation, is_known=is_known(state)), level)
+
+
+def _learn_mix(state: TenantState, minute: int) -> None:
+    mix = state.windows.mix(minute)
+    if requests := sum(mix.values()):
+        keep = 1.0 - 1.0 / _MIX_MEMORY
+        usual = {model: weight * keep for model, weight in state.models.items()}
+        for model in sorted(mix):
+            usual[model] = usual.get(model, 0.0) + mix[model] / requests
+        state.models = dict(sorted(usual.items(), key=lambda entry: -entry[1])[:MAX_MODELS])

@@ -295,9 +295,13 @@ DECISIONS = Dashboard(
                     limit=60,
                 ),
                 Panel(
-                    "Unreadable records",
-                    [rate("stillwatch_limiter_unreadable_records_total", LIMITER, legend="records")],
+                    "Unreadable and forged records",
+                    [
+                        rate("stillwatch_limiter_unreadable_records_total", LIMITER, legend="unreadable"),
+                        rate("stillwatch_limiter_forged_records_total", LIMITER, legend="forged"),
+                    ],
                     "ops",
+                    "Ignored. Forged are those that no key of --verify-key has signed; without such a key there are none.",
                 ),
             ],
         ),

@@ -18,9 +18,10 @@ RUN tools/bin/python -m hatchling build -t wheel \
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="Stillwatch" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Nothing is installed in a running container.
+# Nothing is installed in a running container. Volumes that are mounted at the last two begin with their owner.
 RUN python -m pip uninstall --quiet --yes --root-user-action ignore pip \
-    && install --directory --owner 10001 --group 10001 /var/lib/stillwatch
+    && install --directory --owner 10001 --group 10001 \
+        /var/lib/stillwatch /etc/stillwatch/signing /etc/stillwatch/trusted
 COPY --from=build /opt/stillwatch /opt/stillwatch
 ENV PATH=/opt/stillwatch/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,5 +1,6 @@
 """The manifests for Kubernetes, without a cluster."""
 
+import stat
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def test_pods_keep_to_the_restricted_pod_security_standard(overlay: str) -> None
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-        assert all({"emptyDir", "secret"} & volume.keys() for volume in pod.get("volumes", []))
+        assert all({"emptyDir", "secret", "configMap"} & volume.keys() for volume in pod.get("volumes", []))
         for container in pod["containers"]:
             context = container["securityContext"]
             assert context["allowPrivilegeEscalation"] is False
@@ -152,6 +153,25 @@ def test_each_component_is_its_own_user_with_a_password_of_its_own(name: str) ->
     fields = settings_of("strimzi", template)
     assert fields["sasl_password_file"] == f"{mounts['user']}/{volumes['user']['items'][0]['path']}"
     assert fields["tls_ca_file"] == f"{mounts['ca']}/{volumes['ca']['items'][0]['path']}"
+
+
+def test_only_workers_have_the_key_that_signs_and_limiters_obey_no_other() -> None:
+    templates = pod_specs("prod")
+    held = {name: str(template["spec"]["volumes"]) for name, template in templates.items()}
+    assert {name for name, volumes in held.items() if "stillwatch-signing-key" in volumes} == {"stillwatch-worker"}
+    worker, limiter = templates["stillwatch-worker"]["spec"], templates["stillwatch-limiter"]["spec"]
+    assert settings_of("prod", templates["stillwatch-worker"])["signing_key"] == mounted(worker, "signing", "secret")
+    assert limiter["containers"][0]["args"][-2:] == ["--verify-key", mounted(limiter, "trusted", "configMap")]
+
+
+def mounted(pod: dict[str, Any], name: str, kind: str) -> str:
+    """Where the one file of a volume lies in the first container; open to owner and group at most if it is secret."""
+    (volume,) = [found[kind] for found in pod["volumes"] if found["name"] == name]
+    (mount,) = [found for found in pod["containers"][0]["volumeMounts"] if found["name"] == name]
+    (item,) = volume["items"]
+    assert mount["readOnly"]
+    assert kind != "secret" or not volume["defaultMode"] & stat.S_IRWXO
+    return f"{mount['mountPath']}/{item['path']}"
 
 
 def test_topics_are_those_of_the_map() -> None:

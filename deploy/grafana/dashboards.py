@@ -301,7 +301,7 @@ DECISIONS = Dashboard(
                         rate("stillwatch_limiter_forged_records_total", LIMITER, legend="forged"),
                     ],
                     "ops",
-                    "Ignored. Forged are those that no key of --verify-key has signed; without such a key there are none.",
+                    "Ignored. Forged are those that no key of --verify-key has signed.",
                 ),
             ],
         ),

@@ -1,6 +1,9 @@
 """What a worker's log lines may say of customers: nothing above debug; of secrets: nothing."""
 
 import json
+import secrets
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ import orjson
 import pytest
 
 from stream_app.app import DEFAULT_POLICY
+from stream_app.demo.workers import running_worker
 from stream_app.detection.decisions import Decision
 from stream_app.settings import LogLevel
 from stream_app.topology import TopicName
@@ -90,3 +94,33 @@ def test_customers_are_named_at_debug_only_and_secrets_never(
     above = [json.dumps(line) for line in lines if line["level"] != "debug"]
     assert any("refused" in line for line in above)
     assert [line for line in above if any(planted in line for planted in PLANTED)] == []
+
+
+def ask(port: int, path: str, token: str) -> int:
+    """The status of an answer to who shows a token."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_no_token_is_logged_neither_right_nor_wrong(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path
+) -> None:
+    right, wrong, broken = (secrets.token_hex(32) for _ in range(3))
+    file = tmp_path / "token"
+    file.write_text(f"{right}\n")
+    changes = {"log_level": LogLevel.DEBUG, "web_token_file": file}
+    settings = create_topics_for(topic_prefix).model_copy(update=changes)
+    with running_worker(settings, tmp_path / "worker.log") as worker:
+        assert ask(worker.face.port, "/metrics", right) == 200
+        assert ask(worker.face.port, "/metrics", wrong) == 401
+        assert ask(worker.face.port, f"/metrics?token={wrong}", f"{wrong} {wrong}") == 401
+        file.write_text(f"{right}\n{broken[:20]}\n")  # too short, which is told
+        assert ask(worker.face.port, "/metrics", right) == 200
+    text = (tmp_path / "worker.log").read_text()
+    assert "holds a token of less than" in text
+    assert [line for line in text.splitlines() if any(one in line for one in (right, wrong, broken[:20]))] == []

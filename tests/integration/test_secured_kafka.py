@@ -169,7 +169,8 @@ def test_who_may_not_join_the_group_is_told(secured: SecuredKafka) -> None:
 def running(secured: SecuredKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Both stages and a limiter; the campaign stage shows a certificate instead of a password."""
     folder = tmp_path_factory.mktemp("running")
-    own: dict[str, object] = {"partitions": 2, "web_port": 0, "data_dir": folder}
+    # At debug, so that the clients' own lines are there, too, when it is asked what no line may hold.
+    own: dict[str, object] = {"partitions": 2, "web_port": 0, "data_dir": folder, "log_level": "debug"}
     with ExitStack() as stack:
         tenants = stack.enter_context(
             starting_worker(secured.settings("stillwatch-worker", **own), folder / "tenants.log")

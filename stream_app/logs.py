@@ -5,6 +5,7 @@ At info and above no line names a tenant, account, payment or address of a custo
 
 import logging
 import sys
+from asyncio import CancelledError
 
 import structlog
 from structlog.typing import Processor
@@ -41,7 +42,7 @@ def log_to_stderr(settings: Settings, *filters: logging.Filter) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(is_json, is_terminal)],
         )
     )
-    for one in filters:
+    for one in (_is_a_fault, *filters):
         lines.addFilter(one)
     logging.basicConfig(level=logging.INFO, handlers=[lines], force=True)
     logging.getLogger("stream_app").setLevel(settings.log_level.upper())
@@ -56,6 +57,11 @@ def log_to_stderr(settings: Settings, *filters: logging.Filter) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """Not that a task was cancelled: Faust tells it with a traceback when a worker ends by an error of its own."""
+    return not record.exc_info or not isinstance(record.exc_info[1], CancelledError)
 
 
 def _renderers(is_json: bool, is_terminal: bool) -> list[Processor]:

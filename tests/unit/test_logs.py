@@ -7,7 +7,7 @@ import sys
 import pytest
 
 PROGRAM = """
-import logging, structlog
+import asyncio, logging, structlog
 from stream_app.logs import log_to_stderr
 from stream_app.settings import Settings
 log_to_stderr(Settings(log_form={form!r}, log_level={level!r}))
@@ -21,6 +21,10 @@ try:
     1 / 0
 except ZeroDivisionError:
     logging.getLogger("aiokafka.consumer").exception("fetch failed")
+try:
+    raise asyncio.CancelledError
+except asyncio.CancelledError:
+    logging.getLogger("faust.agents.actor").exception("crashed")
 """
 
 

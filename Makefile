@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka dashboards screenshots k8s lock dist sbom clean
+.PHONY: help setup demo test lint typecheck faults bench quality campaigns race soak kafka dashboards pictures screenshots k8s lock dist sbom clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ kafka: setup ## Run a real Kafka broker in the foreground (needs Java 17 and Mav
 
 dashboards: setup ## Write the dashboards of deploy/grafana
 	@$(BIN)/python deploy/grafana/dashboards.py
+
+pictures: setup ## Draw the dashboards anew, from a run of five minutes on a real Kafka and a real Prometheus (needs Chromium)
+	@$(RUN) tests.operations.watched_run
 
 screenshots: setup ## Take the screenshots of the console anew (two minutes; needs Chromium)
 	@$(RUN) tests.browser.screenshots

@@ -42,7 +42,8 @@ def log_to_stderr(settings: Settings, *filters: logging.Filter) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(is_json, is_terminal)],
         )
     )
-    for one in (_is_a_fault, *filters):
+    lines.addFilter(_is_a_fault)
+    for one in filters:
         lines.addFilter(one)
     logging.basicConfig(level=logging.INFO, handlers=[lines], force=True)
     logging.getLogger("stream_app").setLevel(settings.log_level.upper())

@@ -43,9 +43,9 @@ class Dashboard(NamedTuple):
     rows: list[tuple[str, list[Panel]]]
 
 
-def quantile(q: float, metric: str, labels: str) -> tuple[str, str]:
+def quantile(q: float, metric: str, labels: str, window: str = "$__rate_interval") -> tuple[str, str]:
     """A quantile of a histogram over the last minutes."""
-    return f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{{{labels}}}[$__rate_interval])))", f"{q:g}"
+    return f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{{{labels}}}[{window}])))", f"{q:g}"
 
 
 def rate(metric: str, labels: str, by: str = "", legend: str = "") -> tuple[str, str]:
@@ -209,22 +209,24 @@ DECISIONS = Dashboard(
                     [rate("stillwatch_decisions_total", f'{WORKER},simulated="true"', "action")],
                     "ops",
                 ),
-                Panel("By main reason", [rate("stillwatch_decision_reasons_total", WORKER, "reason")], "ops", width=16),
+                Panel("By main reason", [rate("stillwatch_decision_reasons_total", WORKER, "reason")], "ops"),
                 Panel(
-                    "Decision latency",
+                    "Decision latency, ten minutes",
+                    [quantile(q, "stillwatch_decision_latency_seconds", WORKER, "10m") for q in (0.5, 0.99)],
+                    "s",
+                    "Exemplars are decision ids: stillwatch decisions explain ID.",
+                    limit=2.5,
+                ),
+                Panel(
+                    "Decided within 2.5 s, an hour",
                     [
                         (
-                            f"sum(stillwatch_decision_latency_seconds_sum{{{WORKER}}})"
-                            f" / sum(stillwatch_decision_latency_seconds_count{{{WORKER}}})",
-                            "mean since start",
-                        ),
-                        (
-                            f'sum(stillwatch_decision_latency_seconds_bucket{{{WORKER},le="2.5"}})'
-                            f" / sum(stillwatch_decision_latency_seconds_count{{{WORKER}}})",
-                            "share within 2.5 s",
-                        ),
+                            f'sum(increase(stillwatch_decision_latency_seconds_bucket{{{WORKER},le="2.5"}}[1h]))'
+                            f" / sum(increase(stillwatch_decision_latency_seconds_count{{{WORKER}}}[1h]))",
+                            "share",
+                        )
                     ],
-                    text="Exemplars are decision ids: stillwatch decisions explain ID.",
+                    "percentunit",
                 ),
             ],
         ),

@@ -75,8 +75,10 @@ def demo(events: Path | None, broker: str | None, duration: float, stay: bool, a
 def _settings(broker: str | None, *, historic: bool) -> Settings:
     try:
         given = load_settings()
-        if given.security_protocol is not SecurityProtocol.PLAINTEXT:
-            raise click.UsageError("the demo speaks plain text only: unset STILLWATCH_SECURITY_PROTOCOL")
+        if secured := _secured(given):
+            raise click.UsageError(
+                f"the demo speaks plain text only, and asks for no token: unset {', '.join(secured)}"
+            )
         changes: dict[str, object] = {"historic": historic, "embedded": broker is None}
         if "STILLWATCH_TOPIC_PREFIX" not in os.environ:
             changes["topic_prefix"] = f"stillwatch-demo-{int(time.time())}"
@@ -88,6 +90,16 @@ def _settings(broker: str | None, *, historic: bool) -> Settings:
         raise click.UsageError(str(error)) from error
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from error
+
+
+def _secured(given: Settings) -> list[str]:
+    """Settings with which parts of the demo could not talk to each other."""
+    names = [
+        name for name in ("web_token_file", "web_tls_certificate_file", "web_client_ca_file") if getattr(given, name)
+    ]
+    if given.security_protocol is not SecurityProtocol.PLAINTEXT:
+        names.insert(0, "security_protocol")
+    return [f"STILLWATCH_{name.upper()}" for name in names]
 
 
 def _opening(settings: Settings) -> str:

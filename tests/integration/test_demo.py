@@ -8,7 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
+from stream_app.cli.demo import demo as demo_command
 from stream_app.demo.operation import Operation
 from stream_app.detection.decisions import split_key
 from stream_app.simulate.population import plan_population
@@ -85,3 +87,12 @@ def test_a_broker_that_cannot_be_used_is_one_clear_line(arguments: list[str], sa
     assert done.returncode in {1, 2}
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_settings_that_its_parts_could_not_talk_with_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{'0' * 64}\n")
+    monkeypatch.setenv("STILLWATCH_WEB_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("STILLWATCH_SECURITY_PROTOCOL", "SSL")
+    answer = CliRunner().invoke(demo_command, [])
+    assert answer.exit_code == 2
+    assert answer.stderr.endswith("unset STILLWATCH_SECURITY_PROTOCOL, STILLWATCH_WEB_TOKEN_FILE\n")

@@ -23,8 +23,9 @@ _REPOST_S, _ENDS_AFTER_S = 60.0, 600.0
 _RETRY_S, _ANSWER_S = 5.0, 5.0
 #: A campaign whose members have all been silent for so long (event time) is over, though it stays on the topic.
 _SILENT_MS = 24 * 3_600_000
-#: Requests by members that wake somebody up: at a thousand tokens an answer ten million, enough to train a student on.
-PAGE_REQUESTS = 10_000
+#: Output tokens taken by members that wake somebody up: ten thousand answers of a thousand are enough to train a
+#: student on.
+PAGE_TOKENS = 10_000_000
 
 #: An alert is known by its labels; what is here beside them may change.
 Labels = tuple[tuple[str, str], ...]
@@ -33,9 +34,10 @@ Alerts = Mapping[Labels, Annotations]
 
 
 class Taken(NamedTuple):
-    """What a campaign's members have had: requests in all, and when the last of them was active (event time)."""
+    """What members of a campaign have had: requests, output tokens, and when the last was active (event time)."""
 
     requests: int
+    tokens: int
     last_ms: int
 
 
@@ -54,11 +56,15 @@ def alerts_of(stage: CampaignStage) -> Alerts:
 def _taken(stage: CampaignStage, campaign: Campaign) -> Taken:
     profiles = stage.profiles
     rows = np.array([profiles.rows[name] for name in campaign.members if name in profiles.rows], np.int64)
-    return Taken(int(profiles.requests[rows].sum()), int(profiles.last_ms[rows].max(initial=0)))
+    return Taken(
+        int(profiles.requests[rows].sum()),
+        int(profiles.tokens[rows].sum()),
+        int(profiles.last_ms[rows].max(initial=0)),
+    )
 
 
 def _labels(campaign: Campaign, taken: Taken) -> Labels:
-    is_theft = campaign.kind is CampaignKind.DISTILLATION and taken.requests >= PAGE_REQUESTS
+    is_theft = campaign.kind is CampaignKind.DISTILLATION and taken.tokens >= PAGE_TOKENS
     return (
         ("alertname", "CampaignDetected"),
         ("campaign_id", campaign.campaign_id),
@@ -71,7 +77,8 @@ def _labels(campaign: Campaign, taken: Taken) -> Labels:
 def _annotations(campaign: Campaign, taken: Taken) -> Annotations:
     kind, name = campaign.kind.value.replace("_", " "), campaign.campaign_id
     return {
-        "summary": f"{kind} campaign {name}: {len(campaign.members)} accounts, {taken.requests} requests",
+        "summary": f"{kind} campaign {name}: {len(campaign.members)} accounts, {taken.requests} requests, "
+        f"{taken.tokens} tokens taken",
         "description": f"Confirmed with confidence {campaign.confidence}. Evidence in: {', '.join(campaign.proofs)}.",
         "dossier": f"stillwatch campaigns dossier {name}",
         "runbook_url": "docs/runbooks/CampaignDetected.md",

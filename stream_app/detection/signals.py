@@ -31,7 +31,7 @@ class Profile(Struct, omit_defaults=True, gc=False):
     ``created_ms`` is event time; ``ja4``, ``http_fps``, ``ip_prefixes`` and ``systems`` hold distinct values, newest
     last; so does ``exchanged``, skeletons under a key shared with partners. ``programs`` counts requests by how they
     were made (output limit and temperature), ``scores`` holds sums and ``scored`` how many requests they are of.
-    ``refused`` counts answers the model refused.
+    ``refused`` counts answers the model refused, ``tokens`` the output tokens of all requests, sampled or not.
     """
 
     created_ms: int | UnsetType = UNSET
@@ -49,6 +49,7 @@ class Profile(Struct, omit_defaults=True, gc=False):
     scored: int = 0
     refused: int = 0
     exchanged: list[str] = field(default_factory=list)
+    tokens: int = 0
 
 
 class Signal(Struct, frozen=True, gc=False):
@@ -82,6 +83,7 @@ class Gathering(Struct, array_like=True, gc=False):
     def add(self, event: Event, time_ms: int) -> None:
         """Take in an event: under two microseconds for one of the first ``MAX_SAMPLED``, a tenth of that after."""
         self.requests += 1
+        self.profile.tokens += event.output_tokens
         if time_ms > self.newest_ms:  # noqa: PLR1730 - a call less for every event
             self.newest_ms = time_ms
         if self.requests <= MAX_SAMPLED:

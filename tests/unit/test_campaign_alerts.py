@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from stream_app.adapters import campaign_alerts
-from stream_app.adapters.campaign_alerts import PAGE_REQUESTS, CampaignAlerts, alerts_of
+from stream_app.adapters.campaign_alerts import PAGE_TOKENS, CampaignAlerts, alerts_of
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.records import Campaign, Member, Status
@@ -25,12 +25,12 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 Labels = dict[str, str]
 
 
-def stage(*members: str, requests: int = 10, ages_h: float = 0, **changes: Any) -> CampaignStage:
+def stage(*members: str, tokens: int = 10_000, ages_h: float = 0, **changes: Any) -> CampaignStage:
     """A stage with one confirmed distillation of these members, whose last signals are so old."""
     made = CampaignStage()
     for name in ("somebody", *members):
         end_ms = 10 * DAY_MS - round(ages_h * HOUR_MS) * (name != "somebody")
-        made.profiles.add(Signal(name, 0, 1, end_ms, requests, Profile()))
+        made.profiles.add(Signal(name, 0, 1, end_ms, 10, Profile(tokens=tokens)))
     people = {name: Member(name, 0.99, Role.MEMBER, 0, {}) for name in members}
     fields = {"kind": CampaignKind.DISTILLATION, "status": Status.CONFIRMED, "is_listed": True} | changes
     pool = Pool(np.zeros(0), np.zeros(0, np.bool_), {})
@@ -52,21 +52,21 @@ def test_a_confirmed_campaign_is_one_alert_however_many_its_members() -> None:
         "severity": "page",
         "team": "trust",
     }
-    assert annotations["summary"] == "distillation campaign c-1: 1000 accounts, 10000 requests"
+    assert annotations["summary"] == "distillation campaign c-1: 1000 accounts, 10000 requests, 10000000 tokens taken"
     assert annotations["dossier"] == "stillwatch campaigns dossier c-1"
     assert "t1" not in str(found).replace("c-1", "")
 
 
 @pytest.mark.parametrize(
-    ("requests", "kind", "severity"),
+    ("tokens", "kind", "severity"),
     [
-        (PAGE_REQUESTS, CampaignKind.DISTILLATION, "page"),
-        (PAGE_REQUESTS - 1, CampaignKind.DISTILLATION, "ticket"),
-        (PAGE_REQUESTS, CampaignKind.ACCOUNT_NETWORK, "ticket"),
+        (PAGE_TOKENS, CampaignKind.DISTILLATION, "page"),
+        (PAGE_TOKENS - 1, CampaignKind.DISTILLATION, "ticket"),
+        (PAGE_TOKENS, CampaignKind.ACCOUNT_NETWORK, "ticket"),
     ],
 )
-def test_only_a_large_theft_wakes_somebody_up(requests: int, kind: CampaignKind, severity: str) -> None:
-    assert labels_of(stage("a", requests=requests, kind=kind))[0]["severity"] == severity
+def test_only_a_large_theft_wakes_somebody_up(tokens: int, kind: CampaignKind, severity: str) -> None:
+    assert labels_of(stage("a", tokens=tokens, kind=kind))[0]["severity"] == severity
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_a_campaign_that_becomes_a_page_ends_its_ticket() -> None:
     desk = Desk()
 
     async def scene(alerts: CampaignAlerts) -> None:
-        alerts.tell(alerts_of(stage("a", requests=10)))
+        alerts.tell(alerts_of(stage("a")))
         await desk.posts.get()
-        alerts.tell(alerts_of(stage("a", requests=PAGE_REQUESTS)))
+        alerts.tell(alerts_of(stage("a", tokens=PAGE_TOKENS)))
         page, ticket = await desk.posts.get()
         assert (page["labels"]["severity"], ticket["labels"]["severity"]) == ("page", "ticket")
         assert ticket["endsAt"] < page["endsAt"]

@@ -57,7 +57,10 @@ def stream() -> list[Record]:
     crowd = Crowd(3)
     crowd.ordinary(300)
     crowd.campaign(120, share=0.9, mix=0.9)
-    return records([one for one in crowd.signals(1.3) if one.pane_end_ms > BEGIN_MS + 0.95 * 86_400_000])
+    late = [one for one in crowd.signals(1.3) if one.pane_end_ms > BEGIN_MS + 0.95 * 86_400_000]
+    for one in late:
+        one.profile.tokens = 300
+    return records(late)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,9 @@ def test_the_campaigns_topic_ends_as_the_stage_knows_them(
     stage = new(dict(whole[1])).stage
     assert topic == entries_of(stage.campaigns) != {}
     assert stage.profiles.names
+    [campaign, *_] = stage.campaigns
+    rows = [stage.profiles.rows[name] for name in campaign.members]
+    assert topic[campaign.campaign_id]["tokens_taken"] == stage.profiles.tokens[rows].sum() > 300 * len(rows)
 
 
 def test_a_dismissal_releases_what_was_decided_on_shared_values(stream: list[Record]) -> None:
@@ -221,3 +227,19 @@ def test_what_partners_told_and_skeletons_for_them_outlive_a_crash() -> None:
     row = again.stage.profiles.rows["t"]
     assert again.stage.profiles.exchanged[row].tolist() == detector.stage.profiles.exchanged[row].tolist()
     assert again.stage.profiles.exchanged[row].any()
+
+
+def test_tokens_outlive_a_crash_and_begin_at_none_with_states_from_before_they_were_kept() -> None:
+    def taken(kept: dict[str, bytes]) -> int:
+        detector = new(dict(kept))
+        later = [signal(f"later-{number}", 180 + number) for number in range(4)]
+        detector.handle(records([signal("t", 100, sequence=1, tokens=20), *later], first=5))
+        return int(detector.stage.profiles.tokens[detector.stage.profiles.rows["t"]])
+
+    detector, kept = new(), dict[str, bytes]()
+    others = [signal(f"other-{number}", 90 + number) for number in range(4)]
+    detector.handle(records([signal("t", 1, tokens=300), *others]))
+    checkpoint(detector, kept)
+    part = msgspec.msgpack.decode(kept["tenant/t"][1:])
+    older = {**kept, "tenant/t": kept["tenant/t"][:1] + msgspec.msgpack.encode(part[:-1])}
+    assert (part[-1], taken(kept), taken(older)) == (300, 320, 20)

@@ -75,7 +75,7 @@ def test_origin_is_not_told() -> None:
 def test_a_busy_tenant_is_sampled_and_counted_whole() -> None:
     told = signals(in_order([event(0)], steady(1, 200, 600, **RICH), steady(0.5, 1000, 6, "clock")))
     busy = [signal for signal in told if signal.tenant_id == "acme"][1]
-    assert busy.requests == 1990
+    assert (busy.requests, busy.profile.tokens) == (1990, 1990 * 100)
     assert len(busy.profile.prompts) == MAX_SAMPLED
 
 

@@ -255,5 +255,7 @@ class CampaignDetector:
         profiles, row = self.stage.profiles, self.stage.profiles.rows.get(tenant_id, -1)
         profile, names = (profiles.encoded(row), profiles.names_of(row)) if row >= 0 else (b"", {})
         exchanged = profiles.encoded_exchanged(row) if row >= 0 else b""
+        tokens = int(profiles.tokens[row]) if row >= 0 else 0
         waiting, told = self._waiting.get(tenant_id, []), self.stage.told.get(tenant_id)
-        return encode_tenant_part(TenantPart(*self._seen[tenant_id], row, profile, names, waiting, told, exchanged))
+        part = TenantPart(*self._seen[tenant_id], row, profile, names, waiting, told, exchanged, tokens)
+        return encode_tenant_part(part)

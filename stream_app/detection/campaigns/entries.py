@@ -34,6 +34,8 @@ def plain_header(campaign: Campaign) -> dict[str, Any]:
             for kind, value, inside, everywhere in campaign.top_values
         ],
     }
+    if campaign.tokens:
+        plain["tokens_taken"] = campaign.tokens
     if campaign.partners:
         plain["partners"] = list(campaign.partners)
     if campaign.shared_until_ms:

@@ -36,9 +36,9 @@ def value_hash(text: str) -> int:
 class Profiles:
     """Columns by row; a tenant keeps its row until ``forget``. A 0 in a column of hashes is an absent value.
 
-    Bounded by the number of tenants: 890 bytes each, beside its id. ``exchanged`` are the newest distinct skeletons
-    under the key shared with partners, if any, the newest first. ``names`` holds the text of links for people; those
-    that no tenant carries any more go with ``forget``.
+    Bounded by the number of tenants: 898 bytes each, beside its id. ``exchanged`` are the newest distinct skeletons
+    under the key shared with partners, if any, the newest first; ``tokens`` are output tokens. ``names`` holds the text
+    of links for people; those that no tenant carries any more go with ``forget``.
     """
 
     def __init__(self) -> None:
@@ -60,6 +60,7 @@ class Profiles:
         self.exchanged = np.zeros((_FIRST_ROWS, MAX_EXCHANGED), np.int32)
         self.prompts = np.zeros(_FIRST_ROWS, np.int32)
         self.requests = np.zeros(_FIRST_ROWS, np.int64)
+        self.tokens = np.zeros(_FIRST_ROWS, np.int64)
         self.created_ms = np.zeros(_FIRST_ROWS, np.int64)
         self.first_ms = np.zeros(_FIRST_ROWS, np.int64)
         self.last_ms = np.zeros(_FIRST_ROWS, np.int64)
@@ -77,6 +78,7 @@ class Profiles:
         self.requests[row] += signal.requests
         self.last_ms[row] = max(self.last_ms[row], signal.pane_end_ms)
         profile = signal.profile
+        self.tokens[row] += profile.tokens
         if profile.created_ms is not UNSET:
             self.created_ms[row] = profile.created_ms
         self._add_links(row, profile)
@@ -146,14 +148,14 @@ class Profiles:
     def _resize(self, kept: NDArray[np.intp], size: int) -> None:
         for name, column in self.links.items():
             self.links[name] = _moved(column, kept, size)
-        for attribute in (*_ATTRIBUTES, "exchanged"):
+        for attribute in (*_ATTRIBUTES, "exchanged", "tokens"):
             setattr(self, attribute, _moved(getattr(self, attribute), kept, size))
 
     def _columns(self) -> list[NDArray[np.generic]]:
         return [*self.links.values(), *(getattr(self, attribute) for attribute in _ATTRIBUTES)]
 
     def encoded(self, row: int) -> bytes:
-        """A row as bytes, 760 of them; what is exchanged not counted."""
+        """A row as bytes, 760 of them, without ``exchanged`` and ``tokens``, which rows did not always have."""
         return b"".join(column[row].tobytes() for column in self._columns())
 
     def encoded_exchanged(self, row: int) -> bytes:
@@ -165,7 +167,7 @@ class Profiles:
         values = (value for column in self.links.values() for value in column[row].tolist())
         return {value: self.names[value] for value in values if value in self.names}
 
-    def restore(self, tenant_ids: list[str], encoded: list[bytes], exchanged: list[bytes]) -> None:
+    def restore(self, tenant_ids: list[str], encoded: list[bytes], exchanged: list[bytes], tokens: list[int]) -> None:
         """Put encoded rows of these tenants, in their order, into profiles that are empty."""
         count = len(tenant_ids)
         self.tenant_ids = tenant_ids
@@ -178,6 +180,7 @@ class Profiles:
             part = np.ascontiguousarray(table[:, begin : begin + width])
             column[:count] = part.view(column.dtype).reshape(count, *column.shape[1:])
             begin += width
+        self.tokens[:count] = tokens
         for row, values in enumerate(exchanged):
             if values:
                 self.exchanged[row] = np.frombuffer(values, np.int32)

@@ -53,7 +53,7 @@ class Campaign(Struct):
     ``checked_size`` is the pool's size when it was last searched for cliques. ``priority`` is how likely a person is to
     confirm it, and ``word`` what one said. ``partners`` see a part of it, too; until ``shared_until_ms`` it is
     confirmed thanks to them, and only watched. ``is_proved`` says that members here carry the skeletons that partners
-    named, and ``shared`` is what they may be told, if anything.
+    named, and ``shared`` is what they may be told, if anything. ``tokens`` is what its members have taken in all.
     """
 
     campaign_id: str
@@ -83,6 +83,7 @@ class Campaign(Struct):
     shared_until_ms: int = 0
     is_proved: bool = False
     shared: Shared | None = None
+    tokens: int = 0
 
     @property
     def is_vouched(self) -> bool:

@@ -17,7 +17,7 @@ from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 from stream_app.detection.campaigns.records import Campaign, Verdict
 from stream_app.detection.campaigns.roles import ROLES, roles
 from stream_app.detection.campaigns.signatures import nats_of
-from stream_app.detection.campaigns.verdicts import changes, may_act, update_members
+from stream_app.detection.campaigns.verdicts import changes, count_tokens, may_act, update_members
 from stream_app.detection.decisions import Decision
 from stream_app.detection.effects import ForgetDecision
 from stream_app.detection.link_rulings import LinkStanding, release_link, release_links, rule_links, shared_links
@@ -127,6 +127,7 @@ class CampaignStage:
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
         for campaign in self.memory.campaigns:
             update_members(campaign, people, self.profiles, now_ms)
+            count_tokens(campaign, self.profiles)
         share(self.memory.campaigns, people, self.profiles, self.exchange)
         if self.policy is not None:
             shared = shared_links(self.memory.campaigns, people, self.profiles, self.policy, now_ms)

@@ -47,7 +47,8 @@ class StageState(Struct, array_like=True):
 class TenantPart(Struct, array_like=True):
     """A tenant: its profile's row (-1: none yet) with the text of its links, and the newest signal taken.
 
-    ``waiting`` are signals for the next tick, ``exchanged`` skeletons under the exchange key.
+    ``waiting`` are signals for the next tick, ``exchanged`` skeletons under the exchange key,
+    ``tokens`` the output tokens it has taken.
     """
 
     sequence: int
@@ -58,6 +59,7 @@ class TenantPart(Struct, array_like=True):
     waiting: list[Signal]
     told: Verdict | None
     exchanged: bytes = b""
+    tokens: int = 0
 
 
 class _MemoryPart(Struct, array_like=True):
@@ -156,7 +158,8 @@ def _restore_tenants(stage: CampaignStage, encoded: Mapping[str, bytes]) -> dict
         raise StateError(f"campaign state lacks rows of {len(rows)} tenants")
     if rows:
         tenant_ids, parts = [tenant_id for _, tenant_id, _ in rows], [part for _, _, part in rows]
-        stage.profiles.restore(tenant_ids, [part.profile for part in parts], [part.exchanged for part in parts])
+        exchanged, tokens = [part.exchanged for part in parts], [part.tokens for part in parts]
+        stage.profiles.restore(tenant_ids, [part.profile for part in parts], exchanged, tokens)
     return seen
 
 

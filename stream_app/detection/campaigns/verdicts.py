@@ -51,6 +51,12 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
     campaign.members = members
 
 
+def count_tokens(campaign: Campaign, profiles: Profiles) -> None:
+    """Add up the output tokens that a campaign's members have taken since each was first seen."""
+    rows = [profiles.rows[name] for name in campaign.members if name in profiles.rows]
+    campaign.tokens = int(profiles.tokens[rows].sum())
+
+
 def may_act(campaign: Campaign) -> bool:
     """Whether anybody of a campaign may be denied anything: links hold it together, or a person has confirmed it.
 

@@ -21,12 +21,19 @@ from stream_app.settings import load_settings
 _BEFORE_S = 2 * 86_400
 
 
+class _Tokens(Struct):
+    """What is read of a signal's profile."""
+
+    tokens: int = 0
+
+
 class _Stamp(Struct):
     """What is read of a signal."""
 
     tenant_id: str
     pane_end_ms: int
     requests: int
+    profile: _Tokens
 
 
 _stamp = msgspec.json.Decoder(_Stamp)
@@ -86,7 +93,8 @@ def _signalled_load(campaign: dict[str, Any], notes: list[str]) -> Load | None:
             for signal in _stamps(read_span(settings, span, "", on_progress)):
                 tenants.add(signal.tenant_id)
                 # the last pane counted ends there
-                count.add(signal.tenant_id, (signal.pane_end_ms - 1) // (MINUTE_S * 1000), signal.requests)
+                minute = (signal.pane_end_ms - 1) // (MINUTE_S * 1000)
+                count.add(signal.tenant_id, minute, signal.requests, signal.profile.tokens)
     except RecordsGoneError as error:
         notes.append(f"Its load is left out: {error}.")
         return None

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from stream_app.console.actions import can_undo
 from stream_app.console.campaign_traffic import Measure
-from stream_app.console.extracts import tokens_of, traffic_of
+from stream_app.console.extracts import traffic_of
 from stream_app.console.figures import bar, series_figure, spread
 from stream_app.console.pages import campaign_lines
 from stream_app.console.rendering import DESK, Desk, page_of, render
@@ -60,7 +60,7 @@ async def campaign(request: web.Request) -> web.Response:
 
 
 async def traffic(request: web.Request) -> web.Response:
-    """The part of a campaign's page that is read from signals: load, links, comparison."""
+    """The part of a campaign's page that is read from signals: load, tokens taken, links, comparison."""
     desk = request.app[DESK]
     found = _find(request)
     suspects = desk.view.campaigns.suspects()
@@ -73,23 +73,9 @@ async def traffic(request: web.Request) -> web.Response:
         status=200 if extract.is_ready else 202,
         extract=extract,
         loads=loads if result and result.load else [],
+        taken=series_figure(result.taken) if result and result.taken else None,
         links=Markup(draw_graph(result.graph)) if result and result.graph.groups else None,  # noqa: S704
         measures=[(one, *_spreads(one)) for one in result.measures] if result else [],
-    )
-
-
-async def tokens(request: web.Request) -> web.Response:
-    """The part that is read from requests: tokens taken over time."""
-    desk = request.app[DESK]
-    found = _find(request)
-    extract = desk.extracts.ask(f"tokens {found['campaign_id']}", partial(tokens_of, desk.settings, found))
-    panel = extract.result.panel if extract.result else None
-    return render(
-        request,
-        "tokens.html",
-        status=200 if extract.is_ready else 202,
-        extract=extract,
-        figure=series_figure(panel) if panel else None,
     )
 
 

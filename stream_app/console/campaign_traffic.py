@@ -1,24 +1,22 @@
-"""What a campaign's page reads from signals and requests: its load, its links, what it takes, and how it differs."""
+"""What a campaign's page reads from signals: its load, its links, what it takes, and how it differs."""
 
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from operator import add
 from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct, field
 
-from stream_app.detection.events import Time
 from stream_app.detection.signals import PromptSketch, Signal
 from stream_app.memberships import KIND_GROUPS
 from stream_app.plots.campaigns import KINDS, shared_values
 from stream_app.plots.link_graphs import Hub, LinkGraph, graph_of
-from stream_app.plots.loads import Load, LoadCount, milestones
+from stream_app.plots.loads import Load, LoadCount
 from stream_app.plots.series import Series, SeriesPanel
-from stream_app.plots.times import MINUTE_S, bins_of
+from stream_app.plots.times import MINUTE_S
 from stream_app.quantities import duration
 
 #: A value that more others than members carry ties nobody: it is not drawn.
@@ -43,6 +41,7 @@ class CampaignTraffic(Struct, frozen=True):
     """What was found in ``signals`` of ``tenants`` tenants."""
 
     load: Load | None
+    taken: SeriesPanel | None
     graph: LinkGraph
     measures: list[Measure]
     signals: int
@@ -51,6 +50,7 @@ class CampaignTraffic(Struct, frozen=True):
 
 class _Tenant(Struct, gc=False):
     requests: int = 0
+    tokens: int = 0
     prompts: int = 0
     shared_prompts: int = 0
     scored: int = 0
@@ -60,15 +60,7 @@ class _Tenant(Struct, gc=False):
     skeletons: set[str] = field(default_factory=set)
 
 
-class _Event(Struct):
-    tenant_id: str
-    time: Time
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
 _signal = msgspec.json.Decoder(Signal)
-_events = msgspec.json.Decoder(_Event | list[_Event])
 
 
 def read_signals(campaign: Mapping[str, Any], suspects: set[str], values: Iterable[bytes]) -> CampaignTraffic:
@@ -88,39 +80,26 @@ def read_signals(campaign: Mapping[str, Any], suspects: set[str], values: Iterab
             continue  # the campaign stage has dead-lettered it
         signals += 1
         _count(tenants[signal.tenant_id], signal, skeletons)
-        load.add(signal.tenant_id, (signal.pane_end_ms - 1) // (MINUTE_S * 1000), signal.requests)
+        minute = (signal.pane_end_ms - 1) // (MINUTE_S * 1000)
+        load.add(signal.tenant_id, minute, signal.requests, signal.profile.tokens)
         if signal.tenant_id in members:
             carried[signal.tenant_id] |= {hubs[one] for one in _values(signal) if one in hubs}
     graph = graph_of(_hubs(campaign, wanted), {name: sorted(places) for name, places in carried.items()})
     own = [tenants[name] for name in members if name in tenants]
     others = [tenant for name, tenant in tenants.items() if name not in suspects and name not in members]
-    return CampaignTraffic(load.load_of(campaign, len(tenants)), graph, _measures(own, others), signals, len(tenants))
+    found = load.load_of(campaign, len(tenants))
+    return CampaignTraffic(found, _taken(found), graph, _measures(own, others), signals, len(tenants))
 
 
-def count_tokens(campaign: Mapping[str, Any], values: Iterable[bytes]) -> SeriesPanel | None:
-    """Tokens that members sent and took, by requests that are still recorded; 2 µs each. ``None`` without any."""
-    members = {member["tenant_id"] for member in campaign["members"]}
-    taken: Counter[int] = Counter()
-    sent: Counter[int] = Counter()
-    for value in values:
-        try:
-            found = _events.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue  # refused by the workers, too
-        for event in found if isinstance(found, list) else [found]:
-            if event.tenant_id in members:
-                minute = int(event.time.timestamp()) // MINUTE_S
-                taken[minute] += event.output_tokens
-                sent[minute] += event.input_tokens
-    if not taken:
+def _taken(load: Load | None) -> SeriesPanel | None:
+    """Output tokens that members took in all, over time; ``None`` when their signals count none."""
+    if load is None or not load.tokens:
         return None
-    known = [*taken, *(minute for minute in milestones(campaign) if min(taken) <= minute <= max(taken))]
-    bins = bins_of(range(min(known), max(known) + 1))
-    totals = list(accumulate(bins.gather(taken, add)))
+    totals = list(accumulate(load.tokens))
     return SeriesPanel(
-        f"Output tokens taken, in all, by steps of {duration(bins.step_min * MINUTE_S)}",
-        bins,
-        [Series("own", f"{totals[-1]:,} taken; {sum(sent.values()):,} were sent in", totals, is_area=True)],
+        f"Output tokens taken, in all, by steps of {duration(load.step_s)}",
+        load.bins,
+        [Series("own", f"{totals[-1]:,} taken", totals, is_area=True)],
     )
 
 
@@ -171,6 +150,7 @@ def _skeletons(prompt: PromptSketch) -> list[str]:
 def _count(tenant: _Tenant, signal: Signal, shared: set[str]) -> None:
     profile = signal.profile
     tenant.requests += signal.requests
+    tenant.tokens += profile.tokens
     tenant.refused += profile.refused
     tenant.scored += profile.scored
     tenant.elicitation += profile.scores.get("cot_elicitation", 0.0)
@@ -189,6 +169,7 @@ def _measures(own: Sequence[_Tenant], others: Sequence[_Tenant]) -> list[Measure
         return []
     found = [
         Measure("Requests of a tenant", *_each(own, others, lambda one: one.requests)),
+        Measure("Output tokens of a tenant", *_each(own, others, lambda one: one.tokens)),
         Measure("Address prefixes of a tenant", *_each(own, others, lambda one: len(one.prefixes))),
         Measure("Prompt skeletons of a tenant", *_each(own, others, lambda one: len(one.skeletons))),
         Measure(

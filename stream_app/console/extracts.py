@@ -15,13 +15,12 @@ from stream_app.adapters.recorded_events import (
     find_spans,
     read_span,
 )
-from stream_app.console.campaign_traffic import CampaignTraffic, count_tokens, read_signals
+from stream_app.console.campaign_traffic import CampaignTraffic, read_signals
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorWord
 from stream_app.detection.policy import Policy
 from stream_app.plots.explanations import NothingRecordedError, Recorded, picture_of
 from stream_app.plots.pictures import Picture
-from stream_app.plots.series import SeriesPanel
 from stream_app.plots.times import epoch_s
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
@@ -32,8 +31,8 @@ KEPT_S = 60.0
 _MAX_KEPT = 32
 #: Extracts read at the same time: each takes a core and 16 MB.
 _THREADS = 2
-#: Newest records that are read: ten to fifteen seconds.
-MAX_SIGNALS, MAX_REQUESTS = 500_000, 1_000_000
+#: Newest records that are read: some ten seconds.
+MAX_SIGNALS = 500_000
 #: How long before the first alert a campaign is shown from.
 _BEFORE_MS = 2 * 86_400_000
 
@@ -83,23 +82,9 @@ class Extracts:
 def traffic_of(
     settings: Settings, campaign: Mapping[str, Any], suspects: set[str], on_progress: OnProgress
 ) -> CampaignTraffic:
-    """A campaign's load, links and comparison by its signals; raises ``RecordsGoneError``."""
+    """A campaign's load, tokens, links and comparison by its signals; raises ``RecordsGoneError``."""
     spans = find_spans(settings, TopicName.SIGNALS, _since_ms(campaign), MAX_SIGNALS)
     return read_signals(campaign, suspects, _read_all(settings, spans, on_progress))
-
-
-class TokensTaken(Struct, frozen=True):
-    """Tokens over time, if any member's request is still recorded, and whether older requests were left out."""
-
-    panel: SeriesPanel | None
-    is_whole: bool
-
-
-def tokens_of(settings: Settings, campaign: Mapping[str, Any], on_progress: OnProgress) -> TokensTaken:
-    """What a campaign's members took, by the newest requests; raises ``RecordsGoneError``."""
-    spans = find_spans(settings, TopicName.REQUESTS, _since_ms(campaign), MAX_REQUESTS)
-    panel = count_tokens(campaign, _read_all(settings, spans, on_progress))
-    return TokensTaken(panel, all(span.is_whole for span in spans))
 
 
 class Rules(Struct, frozen=True):

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from stream_app.console.action_pages import act, sign_in, sign_in_page, sign_out
-from stream_app.console.campaign_pages import campaign, campaigns, tokens, traffic
+from stream_app.console.campaign_pages import campaign, campaigns, traffic
 from stream_app.console.decision_pages import decision, decisions, tenant, timeline
 from stream_app.console.guards import CLOCK, MAX_FORM_BYTES, SIGN_INS, Next, check_form, know_person, set_headers
 from stream_app.console.live import LISTENERS, Listeners, let_go, live
@@ -47,7 +47,6 @@ def create_console_app(
         "/campaigns": campaigns,
         "/campaign": campaign,
         "/campaign/traffic": traffic,
-        "/campaign/tokens": tokens,
         "/policy": policy_page,
         "/audit": audit,
         "/sign-in": sign_in_page,

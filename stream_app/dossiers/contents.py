@@ -21,7 +21,10 @@ from stream_app.reports.dossiers import counterfactual, evidence
 FORMAT = "stillwatch dossier 1"
 #: Load is compared over so long before and after the first denial: a whole day on both sides has the same hours.
 _COMPARED_S = 86_400
-_HEADER = ("kind", "status", "confidence", "first_alert_time", "confirmed_time", "aliases", "feedback")
+_HEADER = (
+    *("kind", "status", "confidence", "first_alert_time", "confirmed_time", "aliases", "feedback"),
+    "tokens_taken",
+)
 
 
 class Sources(Struct, frozen=True):
@@ -111,23 +114,29 @@ def _plain(made: Counter[Action]) -> dict[str, int]:
 
 
 def _effect(load: Load | None, actions: Actions) -> dict[str, Any] | None:
-    """Requests of all members an hour before the first of them was denied anything, and after."""
+    """Requests and tokens of all members an hour before the first of them was denied anything, and after."""
     if load is None or not actions.denied:
         return None
     at_s = min(actions.denied.values()) * MINUTE_S
-    starts = [epoch_s(load.start) + place * load.step_s for place in range(len(load.requests))]
-    before = [n for n, s in zip(load.requests, starts, strict=True) if at_s - _COMPARED_S <= s < at_s]
-    after = [n for n, s in zip(load.requests, starts, strict=True) if at_s <= s < at_s + _COMPARED_S]
+    first = (at_s - epoch_s(load.start)) / load.step_s
+    slices, places = _COMPARED_S / load.step_s, range(len(load.requests))
+    before = [place for place in places if first - slices <= place < first]
+    after = [place for place in places if first <= place < first + slices]
     return {
         "first_denial": _time(at_s // MINUTE_S),
-        "requests_per_hour_before": _per_hour(before, load.step_s),
-        "requests_per_hour_after": _per_hour(after, load.step_s),
+        "requests_per_hour_before": _per_hour(load.requests, before, load.step_s),
+        "requests_per_hour_after": _per_hour(load.requests, after, load.step_s),
+        "tokens_per_hour_before": _per_hour(load.tokens, before, load.step_s),
+        "tokens_per_hour_after": _per_hour(load.tokens, after, load.step_s),
         "is_simulated": bool(actions.simulated),
     }
 
 
-def _per_hour(requests: Sequence[int], step_s: int) -> float | None:
-    return round(sum(requests) * 3600 / (len(requests) * step_s), 1) if requests else None
+def _per_hour(counts: Sequence[int], places: Sequence[int], step_s: int) -> float | None:
+    """What these slices held, an hour; ``None`` when there are none, or nobody counted."""
+    if not counts or not places:
+        return None
+    return round(sum(counts[place] for place in places) * 3600 / (len(places) * step_s), 1)
 
 
 def _offsets(decisions: Iterable[Decision]) -> list[dict[str, Any]]:

@@ -39,6 +39,8 @@ def summary(content: Mapping[str, Any]) -> list[str]:
         if size["act"]
         else "None of them is sure enough to act on: they are watched.",
     ]
+    if taken := campaign.get("tokens_taken"):
+        told.append(f"They have taken {about}{number(taken)} output tokens since each was first seen.")
     if content["proofs"]:
         names = ", ".join(proof["name"] for proof in content["proofs"])
         told.append(f"They are tied together by {names}.")
@@ -58,8 +60,12 @@ def _decided(decisions: Mapping[str, Any]) -> str:
 
 
 def _effect(effect: Mapping[str, Any]) -> str:
-    before, after = effect["requests_per_hour_before"], effect["requests_per_hour_after"]
-    rates = [("before", before), ("after", after)]
-    told = " and ".join(f"{number(rate)} an hour in the day {when}" for when, rate in rates if rate is not None)
     simulated = ", which was simulated" if effect["is_simulated"] else ""
-    return f"Around the first denial{simulated}, its members asked for {told}."
+    made, took = _rates(effect, "requests", "requests"), _rates(effect, "tokens", "output tokens")
+    told = f"made {made}{', and took ' if took else ''}{took}" if made else "are not on record"
+    return f"Around the first denial{simulated}, its members {told}."
+
+
+def _rates(effect: Mapping[str, Any], counted: str, name: str) -> str:
+    rates = [(when, effect.get(f"{counted}_per_hour_{when}")) for when in ("before", "after")]
+    return " and ".join(f"{number(rate)} {name} an hour in the day {when}" for when, rate in rates if rate is not None)

@@ -37,6 +37,8 @@ def redact(document: Mapping[str, Any], names: Pseudonyms) -> dict[str, Any]:
     header = {name: campaign[name] for name in ("kind", "status", "confidence")}
     header |= {name: _hour(campaign.get(name)) for name in ("first_alert_time", "confirmed_time")}
     header |= {"aliases": []}
+    if taken := campaign.get("tokens_taken"):
+        header["tokens_taken"] = rounded(taken)
     if feedback:
         header["feedback"] = {"is_confirmed": feedback["is_confirmed"], "at": _hour(feedback["at"])}
     content = {
@@ -127,7 +129,7 @@ def _decisions(decisions: Mapping[str, Any]) -> dict[str, Any]:
 def _effect(effect: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if effect is None:
         return None
-    rates = ("requests_per_hour_before", "requests_per_hour_after")
+    rates = [f"{counted}_per_hour_{when}" for counted in ("requests", "tokens") for when in ("before", "after")]
     told = {name: None if effect[name] is None else rounded(round(effect[name])) for name in rates}
     return told | {"first_denial": _hour(effect["first_denial"]), "is_simulated": effect["is_simulated"]}
 
@@ -136,4 +138,5 @@ def _load(load: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if load is None:
         return None
     counts = {name: [_in_fives(count) for count in load[name]] for name in ("requests", "appeared")}
+    counts["tokens"] = [rounded(count) for count in load["tokens"]]
     return {"start": load["start"], "step_s": load["step_s"], "tenants": rounded(load["tenants"])} | counts

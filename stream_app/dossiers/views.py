@@ -134,11 +134,14 @@ def _decisions(document: Mapping[str, Any]) -> Table:
         rows.append(("of these simulated, so not enforced", number(told["simulated"])))
         rows.append(("subjects denied something", number(told["denied"])))
     if effect:
-        for when in ("before", "after"):
-            rate = effect[f"requests_per_hour_{when}"]
-            day = f"requests an hour of all members, in the day {when} the first denial"
-            rows.append((day, "not known" if rate is None else number(rate)))
-    note = "What was decided for the campaign, and what became of its requests. Tokens are not told by this stage."
+        for counted, named in (("requests", "requests"), ("tokens", "output tokens")):
+            for when in ("before", "after"):
+                rate = effect.get(f"{counted}_per_hour_{when}")
+                day = f"{named} an hour of all members, in the day {when} the first denial"
+                rows.append((day, "not known" if rate is None else number(rate)))
+    if taken := document["campaign"].get("tokens_taken"):
+        rows.append(("output tokens that its members have taken in all", number(taken)))
+    note = "What was decided for the campaign, and what became of what its members ask for and take."
     return Table("Decisions and their effect", note, ("What", "How many"), rows)
 
 

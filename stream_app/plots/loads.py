@@ -15,7 +15,8 @@ from stream_app.plots.times import MINUTE_S, Bins, bins_of, epoch_s
 class Load(Struct, frozen=True):
     """Requests of the members in each slice, and how many of them had sent anything by its end.
 
-    The first slice begins at ``start``; ``tenants`` is how many tenants there were at all.
+    The first slice begins at ``start``; ``tenants`` is how many tenants there were at all. ``tokens`` are the output
+    tokens they took in each slice, empty where nobody counted them.
     """
 
     start: str
@@ -23,6 +24,7 @@ class Load(Struct, frozen=True):
     requests: list[int]
     appeared: list[int]
     tenants: int
+    tokens: list[int] = field(default_factory=list)
 
     @property
     def bins(self) -> Bins:
@@ -31,21 +33,24 @@ class Load(Struct, frozen=True):
 
 
 class LoadCount:
-    """Counts requests of campaigns' members; memory grows with members, and with the minutes of each campaign."""
+    """Counts requests and output tokens of campaigns' members; memory grows with members and minutes of each."""
 
     def __init__(self, campaigns: Iterable[Mapping[str, Any]]) -> None:
         self._minutes: dict[str, Counter[int]] = {}
+        self._tokens: dict[str, Counter[int]] = {}
         self._first: dict[str, int] = {}
         self._campaigns_of: dict[str, list[str]] = {}
         for campaign in campaigns:
             self._minutes[campaign["campaign_id"]] = Counter()
+            self._tokens[campaign["campaign_id"]] = Counter()
             for member in campaign["members"]:
                 self._campaigns_of.setdefault(member["tenant_id"], []).append(campaign["campaign_id"])
 
-    def add(self, tenant_id: str, minute: int, requests: int = 1) -> None:
+    def add(self, tenant_id: str, minute: int, requests: int = 1, tokens: int = 0) -> None:
         """Take in requests of a minute since 1970; those of others are passed over."""
         for campaign_id in self._campaigns_of.get(tenant_id, ()):
             self._minutes[campaign_id][minute] += requests
+            self._tokens[campaign_id][minute] += tokens
             self._first[tenant_id] = min(minute, self._first.get(tenant_id, minute))
 
     def load_of(self, campaign: Mapping[str, Any], tenants: int) -> Load | None:
@@ -58,7 +63,10 @@ class LoadCount:
         first = [self._first[one["tenant_id"]] for one in campaign["members"] if one["tenant_id"] in self._first]
         start = datetime.fromtimestamp(bins.start_min * MINUTE_S, UTC).isoformat()
         step_s = bins.step_min * MINUTE_S
-        return Load(start, step_s, bins.gather(counted, add), reached(bins, first), tenants)
+        taken = bins.gather(self._tokens[campaign["campaign_id"]], add)
+        return Load(
+            start, step_s, bins.gather(counted, add), reached(bins, first), tenants, taken if any(taken) else []
+        )
 
 
 def milestones(campaign: Mapping[str, Any]) -> list[int]:

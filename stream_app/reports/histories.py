@@ -115,6 +115,7 @@ class _Stamp(Struct):
     tenant_id: str
     account_id: str
     time: Time
+    output_tokens: int = 0
 
 
 _stamps = msgspec.json.Decoder(_Stamp | list[_Stamp])
@@ -143,7 +144,7 @@ def count_activity(values: Iterable[bytes], tracers: Sequence[Tracer] = (), load
             minute = int(stamp.time.timestamp()) // MINUTE_S
             total[minute] += 1
             add_account(hash((stamp.tenant_id, stamp.account_id)))
-            loads.add(stamp.tenant_id, minute)
+            loads.add(stamp.tenant_id, minute, tokens=stamp.output_tokens)
     return activity
 
 

@@ -85,7 +85,7 @@ def decision() -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     made = msgspec.convert(decision(), Decision)
-    load = Load("2025-06-01T10:00:00+00:00", 3600, [100, 120, 10, 0], [3, 9, 12, 12], 1_000)
+    load = Load("2025-06-01T10:00:00+00:00", 3600, [100, 120, 10, 0], [3, 9, 12, 12], 1_000, [9_000, 11_000, 500, 0])
     log = [Entry(f"log, partition 0, offset {n}", f"c-1/{name}".encode(), b"{}") for n, name in enumerate(TENANTS)]
     return compose(Sources(CAMPAIGN, [made], log, load), MADE_AT)
 
@@ -120,11 +120,14 @@ def test_it_tells_members_decisions_their_effect_and_where_the_evidence_lies() -
         "first_denial": "2025-06-01T12:00:00+00:00",
         "requests_per_hour_before": 110.0,
         "requests_per_hour_after": 5.0,
+        "tokens_per_hour_before": 10_000.0,
+        "tokens_per_hour_after": 250.0,
         "is_simulated": False,
     }
     assert (told["policies"], told["models"]) == (["policy-7"], ["campaign_pool 1"])
     assert [one["what"] for one in told["timeline"]][-1] == "confirmed by a person"
-    assert any("110 an hour in the day before and 5 an hour in the day after" in line for line in told["summary"])
+    rates = "made 110 requests an hour in the day before and 5 requests an hour in the day after, and took 10,000 "
+    assert any(rates in line for line in told["summary"])
     assert told["said"][0].startswith("but: one payment instrument dominates")
 
 

@@ -76,7 +76,11 @@ class Settings(BaseSettings):
     replication_factor: Annotated[int, Field(ge=1, le=15, description="Replicas of topics that are created")] = 1
     policy: Annotated[Path | None, Field(description="Policy file; holds until the operator topic has a policy")] = None
     exchange_key_file: Annotated[Path | None, Field(description="Key shared with partners, for indicators")] = None
-    signing_key: Annotated[Path | None, Field(description="Private key that signs decisions")] = None
+    signing_key: Annotated[Path | None, Field(description="Private key that signs what we decide or order")] = None
+    operator_keys: Annotated[
+        str | None, Field(description="Public keys of which one must have signed an operator record")
+    ] = None
+    operator_signed_from: Annotated[int, Field(ge=0, description="Offset from which operator records are signed")] = 0
     web_bind: Annotated[str, Field(description="Address of /metrics, /health and /ready")] = "127.0.0.1"
     web_port: Annotated[int, Field(ge=0, le=65_535, description="Port of the same; 0 picks a free one")] = 6066
     web_token_file: Annotated[Path | None, Field(description="File with the tokens that web clients must show")] = None

@@ -1,4 +1,4 @@
-"""Ed25519 signatures: who wrote a decision, a dossier or a bundle, and that nobody has changed it since.
+"""Ed25519 signatures: who wrote a decision, an order, a dossier or a bundle, and that nobody has changed it since.
 
 Keys are PEM files as OpenSSL writes and reads them (PKCS 8, SubjectPublicKeyInfo). A key is named by a short hash of
 its public half, so that a record can say which key signed it, and several may be trusted while one replaces another.
@@ -45,6 +45,7 @@ class Purpose(StrEnum):
     """What is signed: part of the signed bytes, so that a signature over one thing never passes for another."""
 
     DECISION = "decision"
+    OPERATOR = "operator"
     DOSSIER = "dossier"
     INDICATORS = "indicators"
 

@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "signed_records": {"signatures"},
     "metrics": {"__version__", "detection"},
     "limiter": {"detection", "signatures", "signed_records", "topology"},
-    "gateways": {"adapters", "detection", "limiter", "settings", "sketches", "topology"},
+    "gateways": {"adapters", "detection", "limiter", "settings", "signatures", "sketches", "topology"},
     "quantities": set(),
     "particulars": {"detection", "quantities"},
     "memberships": {"detection", "particulars", "quantities"},
@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "console": {
         *("__version__", "adapters", "detection", "memberships", "plots", "quantities"),
-        *("reports", "settings", "stories", "topology", "web_security"),
+        *("reports", "settings", "signed_records", "stories", "topology", "web_security"),
     },
     "agents": {"adapters", "detection", "metrics"},
     "app": {"adapters", "agents", "detection", "metrics", "settings", "sharing", "signatures", "topology"},

@@ -10,12 +10,14 @@ from msgspec import Raw, Struct
 
 from stream_app.adapters.clients import client_config
 from stream_app.adapters.decision_log import Unreadable, read_erasures, read_records
+from stream_app.adapters.operator_signatures import ProducedHeaders, operator_headers
 from stream_app.adapters.operator_topic import ACKNOWLEDGED_S, PublishError
 from stream_app.detection.decode import Rejected, RejectReason, decode_record, owner_of
 from stream_app.detection.events import Event
 from stream_app.detection.operators import OperatorRecord, parse_operator
 from stream_app.detection.refusals import refuse_event
 from stream_app.settings import Settings
+from stream_app.signatures import KeyFileError
 from stream_app.topology import TopicName
 
 #: Header of what is sent again: the place of the dead letter's input.
@@ -98,6 +100,9 @@ def prepare(letter: KeptLetter, settings: Settings, now_ms: int) -> Again:
     How far events of the tenant's partition have come is not known here: what is a day old counts as too old, unless
     events are historic.
     """
+    if not letter.topic.startswith(f"{settings.topic_prefix}."):
+        log = f"{letter.topic} is a gateway's log, of which letters hold nothing, since it may be a prompt"
+        return Again(letter, None, None, f"{log}: mend the cause, then have gateway-events read it again")
     if letter.original is None:
         return Again(letter, None, None, "the letter does not hold the input, which had over 64 KiB")
     if letter.topic == settings.topic(TopicName.REQUESTS):
@@ -125,7 +130,7 @@ def send_again(settings: Settings, prepared: Iterable[Again], on_sent: Callable[
                 again.key,
                 again.letter.partition if again.key is None else _BY_KEY,
                 on_delivery=note,
-                headers={REPLAYED_HEADER: again.letter.place.encode()},
+                headers=_headers(settings, again),
             )
             on_sent()
             if number % _FLUSH_EVERY == 0:
@@ -133,9 +138,18 @@ def send_again(settings: Settings, prepared: Iterable[Again], on_sent: Callable[
         left = producer.flush(ACKNOWLEDGED_S + 1)
     except KafkaException as error:
         raise PublishError(f"{settings.broker}: {error.args[0].str()}") from error
+    except KeyFileError as error:
+        raise PublishError(str(error)) from error
     if failures or left:
         why = failures[0].str() if failures else f"no answer within {ACKNOWLEDGED_S:.0f} s"
         raise PublishError(f"{settings.broker}: {len(failures) or left:,} not sent again: {why}")
+
+
+def _headers(settings: Settings, again: Again) -> ProducedHeaders:
+    signed: ProducedHeaders = []
+    if again.letter.topic == settings.topic(TopicName.OPERATOR):
+        signed = operator_headers(settings, again.key or "", again.value or b"")
+    return [(REPLAYED_HEADER, again.letter.place.encode()), *signed]
 
 
 def _prepare_event(letter: KeptLetter, original: bytes, now_ms: int, newest_ms: int | None) -> Again:
@@ -159,6 +173,9 @@ def _prepare_event(letter: KeptLetter, original: bytes, now_ms: int, newest_ms: 
 
 
 def _prepare_operator_record(letter: KeptLetter, original: bytes) -> Again:
+    if letter.reason == RejectReason.FORGED:
+        # not even by force: it would be signed on its way
+        return Again(letter, None, None, f"{letter.reason}: {letter.detail}; whoever means it orders it anew")
     instruction = parse_operator(original)
     if isinstance(instruction, Rejected):
         return Again(letter, None, original, f"{instruction.reason}: {instruction.detail}")

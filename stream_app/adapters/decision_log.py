@@ -1,5 +1,6 @@
 """Every decision ever made, from the decision log topic or a replay's ``decisions.jsonl``, and operators' words."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,9 +14,12 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.credentials import python_security
 from stream_app.adapters.erasures import Erasures
+from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorWord, parse_operator
 from stream_app.settings import Settings
+from stream_app.signatures import KeyFileError
+from stream_app.signed_records import ControlRecord
 from stream_app.topology import TopicName
 
 #: A broker that has not answered by then counts as lost.
@@ -27,6 +31,7 @@ STALL_S = 30.0
 API_VERSION = (2, 0)
 
 _decoder = msgspec.json.Decoder(Decision)
+_log = logging.getLogger(__name__)
 
 
 class DecisionLogError(Exception):
@@ -70,17 +75,25 @@ def read_instructions(settings: Settings) -> Iterator[OperatorWord]:
 
 
 def read_records(settings: Settings, name: TopicName) -> Iterator[LogRecord]:
-    """One of our topics as ``read_topic`` reads the decision log, without the past of tenants that were erased."""
+    """One of our topics as ``read_topic`` reads the decision log, without the past of tenants that were erased.
+
+    Operator records that no trusted key has signed have no value.
+    """
     consumer = connect(settings)
     try:
         # A consumer that already reads another topic is not told that it may not read this one: it waits.
         consumer.end_offsets([TopicPartition(settings.topic(name), 0)], timeout_ms=ANSWER_TIMEOUT_MS)
-        erasures = _erasures(consumer, settings) if name is not TopicName.OPERATOR else Erasures([])
+        if name is TopicName.OPERATOR:
+            yield from _operator_records(consumer, settings)
+            return
+        erasures = Erasures(record.value for record in _operator_records(consumer, settings))
         for record in _read(consumer, settings.topic(name)):
             if not erasures.hides(name, record.key, record.value, record.timestamp_ms):
                 yield record
     except (KafkaError, OSError) as error:
         raise DecisionLogError(f"{settings.broker}: {_line(error)}") from error
+    except KeyFileError as error:
+        raise DecisionLogError(str(error)) from error
     finally:
         consumer.close(autocommit=False, timeout_ms=1_000)
 
@@ -122,8 +135,18 @@ def connect(settings: Settings) -> KafkaConsumer:
     )
 
 
-def _erasures(consumer: KafkaConsumer, settings: Settings) -> Erasures:
-    return Erasures(record.value for record in _read(consumer, settings.topic(TopicName.OPERATOR)))
+def _operator_records(consumer: KafkaConsumer, settings: Settings) -> Iterator[LogRecord]:
+    signatures = operator_signatures(settings)
+    forged = 0
+    for record in _read(consumer, settings.topic(TopicName.OPERATOR)):
+        content = ControlRecord(record.key or b"", record.value)
+        if signatures is not None and signatures.refusal(record.offset, content, record.headers):
+            forged += 1
+            yield record._replace(value=None)
+        else:
+            yield record
+    if forged:
+        _log.warning("%d forged operator records ignored", forged)
 
 
 def _read(consumer: KafkaConsumer, topic: str) -> Iterator[LogRecord]:

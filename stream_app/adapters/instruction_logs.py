@@ -5,16 +5,18 @@ import logging
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from mode import Service
 from msgspec import Struct
 
 from stream_app.adapters.credentials import python_security
-from stream_app.detection.decode import Rejected
+from stream_app.adapters.operator_signatures import operator_signatures
+from stream_app.detection.decode import Rejected, RejectReason
 from stream_app.detection.operators import Instruction, SetPolicy
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
+from stream_app.signed_records import ControlRecord
 from stream_app.topology import TopicName
 
 _log = logging.getLogger(__name__)
@@ -39,7 +41,8 @@ class InstructionLog(Service):
     """Reads a topic to its end (``complete``), then follows it; ``entries`` keeps all of it in order.
 
     ``name`` is what journals call it. The topic has one partition and a low rate by contract, so that keeping it whole
-    is cheap. ``on_entry`` is called and awaited after each batch that arrives, in order.
+    is cheap. ``on_entry`` is called and awaited after each batch that arrives, in order. Operator records that must be
+    signed and are not are refused.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class InstructionLog(Service):
         self._parse = parse
         self._metrics = metrics
         self._on_entry = on_entry
+        self._signatures = operator_signatures(settings) if topic is TopicName.OPERATOR else None
         #: Where the topic ended when it was last begun to be read.
         self.end = 0
 
@@ -91,23 +95,33 @@ class InstructionLog(Service):
                     self.complete.set()
                 if records := (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place):
                     for record in records:
-                        self._take(record.offset, record.value or b"")
+                        self._take(record)
                     await self._on_entry()
         finally:
             await asyncio.shield(consumer.stop())
 
-    def _take(self, offset: int, value: bytes) -> None:
-        entry = InstructionEntry(offset, self._parse(value), value)
+    def _take(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        offset = record.offset
+        entry = InstructionEntry(offset, self._understood(record), record.value or b"")
         outcome = "rejected" if isinstance(entry.instruction, Rejected) else "accepted"
         self._metrics.instructions.labels(self.name, outcome).inc()
         match entry.instruction:
+            case Rejected(reason=RejectReason.FORGED, detail=detail):
+                _log.warning("%s, record %d ignored, forged: %s", self.topic, offset, detail)
             case Rejected(detail=detail):
                 _log.warning("%s, record %d refused; its dead letter says why", self.topic, offset)
                 # it may quote a subject
                 _log.debug("%s, record %d: %s", self.topic, offset, detail)
-            case SetPolicy(record=record, policy=policy):
-                _log.warning("policy %s (%s) from now on, by %s", policy.version, policy.mode, record.by)
+            case SetPolicy(record=told, policy=policy):
+                _log.warning("policy %s (%s) from now on, by %s", policy.version, policy.mode, told.by)
         self.entries.append(entry)
+
+    def _understood(self, record: "ConsumerRecord[bytes, bytes]") -> Instruction | Rejected:
+        if self._signatures is not None:
+            content = ControlRecord(record.key or b"", record.value)
+            if refusal := self._signatures.refusal(record.offset, content, record.headers):
+                return Rejected(RejectReason.FORGED, refusal)
+        return self._parse(record.value or b"")
 
     def check(self, partition: int, told: int) -> int:
         """The newest record that a partition has followed; says so if the topic no longer reaches as far."""

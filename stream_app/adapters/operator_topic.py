@@ -12,9 +12,11 @@ from msgspec import UNSET
 from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.clients import client_config
 from stream_app.adapters.decision_log import read_records
+from stream_app.adapters.operator_signatures import operator_headers
 from stream_app.detection.decode import Rejected
 from stream_app.detection.operators import Ignored, Instruction, OperatorRecord, RecordType, parse_operator
 from stream_app.settings import Settings
+from stream_app.signatures import KeyFileError
 from stream_app.topology import TopicName
 
 #: A live broker acknowledges within milliseconds; a person waits no longer to hear that none does.
@@ -64,22 +66,25 @@ def check_record(record: OperatorRecord) -> Instruction:
 def publish(settings: Settings, record: OperatorRecord) -> int:
     """Write a record that can be followed, and wait until it is kept; its offset.
 
-    Blocks up to fifteen seconds. Raises ``InvalidRecordError`` before anything is sent, ``PublishError`` when the
-    broker does not take it.
+    Signed if the settings name a key. Blocks up to fifteen seconds. Raises ``InvalidRecordError`` before anything is
+    sent, ``PublishError`` when the broker does not take it.
     """
     check_record(record)
+    key, value = record.subject or record.type, msgspec.json.encode(record)
     outcomes: list[tuple[KafkaError | None, Message]] = []
     try:
+        headers = operator_headers(settings, key, value)
         check_admission(settings)
         producer = Producer(client_config(settings) | {"acks": "all", "message.timeout.ms": int(ACKNOWLEDGED_S * 1000)})
         producer.produce(
             settings.topic(TopicName.OPERATOR),
-            msgspec.json.encode(record),
-            key=record.subject or record.type,
+            value,
+            key=key,
+            headers=headers,
             on_delivery=lambda error, message: outcomes.append((error, message)),
         )
         producer.flush(ACKNOWLEDGED_S + 1)
-    except BrokerError as error:
+    except (BrokerError, KeyFileError) as error:
         raise PublishError(str(error)) from error
     except KafkaException as error:
         raise PublishError(f"{settings.broker}: {error.args[0].str()}") from error
@@ -102,6 +107,9 @@ class WrittenRecord(NamedTuple):
 
 
 def read_operator_records(settings: Settings) -> Iterator[WrittenRecord]:
-    """The operator topic from its beginning to its end; raises ``DecisionLogError`` when it cannot be read."""
+    """The operator topic from its beginning to its end, forged records as empty ones.
+
+    Raises ``DecisionLogError`` when it cannot be read.
+    """
     for record in read_records(settings, TopicName.OPERATOR):
         yield WrittenRecord(record.offset, parse_operator(record.value))

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from stream_app.adapters.admission import BrokerError, RefusedError
 from stream_app.adapters.credentials import CredentialsError, check_credentials
+from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.adapters.operator_topic import publish
 from stream_app.adapters.topic_admin import check_rights
 from stream_app.app import DEFAULT_POLICY
@@ -20,6 +21,7 @@ from stream_app.console.service import Running, start_console
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.logs import log_to_stderr
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
+from stream_app.signatures import KeyFileError, load_signer
 from stream_app.web_security import WebSecurityError, check_web_security
 
 
@@ -34,7 +36,10 @@ def console(bind: str, port: int) -> None:
         sign_ins, token = _people(settings)
         policy = _policy(settings)
         check_web_security(settings)
-    except (SettingsError, CredentialsError, PeopleError, PolicyError, WebSecurityError) as error:
+        operator_signatures(settings)
+        if settings.signing_key:
+            load_signer(settings.signing_key)
+    except (SettingsError, CredentialsError, PeopleError, PolicyError, WebSecurityError, KeyFileError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     log_to_stderr(settings)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from stream_app.adapters.admission import BrokerError, RefusedError
 from stream_app.adapters.credentials import CredentialsError, python_security
+from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.adapters.topic_admin import check_rights
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter, create_http_app
 from stream_app.limiter.gateway_headers import FIELDS, header_names
@@ -78,6 +79,7 @@ def limiter(
         security = python_security(settings)
         web_guards, web_tls = guards(settings), tls_context(settings)
         verifier = load_verifier(*verify_keys) if verify_keys else None
+        signatures = operator_signatures(settings)
         targets = _targets(haproxy_socket, haproxy_map, redis_url, redis_password_file)
     except (SettingsError, CredentialsError, WebSecurityError, KeyFileError, OSError, ValueError) as error:
         click.echo(str(error), err=True)
@@ -97,6 +99,7 @@ def limiter(
         operator_topic=settings.topic(TopicName.OPERATOR),
         security=security,
         verifier=verifier,
+        operator_signatures=signatures,
     )
     app = create_http_app(asked, control_topic, registry, web_guards, names=headers)
     mirrors = [Mirror(asked, target) for target in targets]

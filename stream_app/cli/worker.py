@@ -14,6 +14,7 @@ from stream_app import signatures, sketches
 from stream_app.adapters.admission import BrokerError
 from stream_app.adapters.broker_watch import CalmClientLog, find_problem
 from stream_app.adapters.credentials import CredentialsError, check_credentials
+from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.adapters.outboxes import RecordsOf
 from stream_app.adapters.sources import SourceChangedError
 from stream_app.adapters.topic_admin import check_rights, check_topics
@@ -92,6 +93,7 @@ def _configuration() -> tuple[Settings, Policy, RecordsOf]:
         check_credentials(settings)
         check_web_security(settings)
         read_exchange(settings)
+        operator_signatures(settings)
         return settings, read_policy(settings), effect_records(settings)
     except (SettingsError, CredentialsError, WebSecurityError, PolicyError, *_KEY_ERRORS) as error:
         raise click.UsageError(str(error)) from error

@@ -6,11 +6,14 @@ from threading import Event, Thread
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_app.adapters.decision_log import ANSWER_TIMEOUT_MS, DecisionLogError, connect
+from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.console.view import MAX_LOG, TopicRecord
 from stream_app.settings import Settings
+from stream_app.signed_records import ControlRecord
 from stream_app.topology import TopicName
 
 #: Topics that are read whole: compacted ones, and the operators' words, of which there are few.
@@ -40,6 +43,7 @@ class TopicsReader:
         self._positions: dict[TopicPartition, int] = {}
         self._complete_s: float | None = None
         self._pause_s = 0.0
+        self._signatures = operator_signatures(settings)
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="console-topics", daemon=True)
 
@@ -117,11 +121,24 @@ class TopicsReader:
         batch = []
         for place, records in consumer.poll(timeout_ms=200).items():
             name = self._names[place.topic]
-            batch += [TopicRecord(name, place.partition, r.offset, r.timestamp, r.key, r.value) for r in records]
+            batch += [
+                TopicRecord(name, place.partition, r.offset, r.timestamp, r.key, r.value)
+                for r in records
+                if name is not TopicName.OPERATOR or not self._is_forged(r)
+            ]
             self._positions[place] = records[-1].offset + 1
         if batch:
             self._deliver(batch)
             self.records_read += len(batch)
+
+    def _is_forged(self, record: ConsumerRecord) -> bool:
+        if self._signatures is None:
+            return False
+        content = ControlRecord(record.key or b"", record.value)
+        refusal = self._signatures.refusal(record.offset, content, record.headers or ())
+        if refusal:
+            _log.warning("forged operator record ignored", offset=record.offset, problem=refusal)
+        return refusal is not None
 
 
 def _line(error: Exception) -> str:

@@ -23,6 +23,7 @@ class RejectReason(StrEnum):
     MISROUTED = "misrouted"
     IN_FUTURE = "in_future"
     TOO_OLD = "too_old"
+    FORGED = "forged"
 
 
 class Rejected(Struct, frozen=True):

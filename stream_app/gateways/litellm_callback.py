@@ -14,6 +14,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from prometheus_client import CollectorRegistry
 
 from stream_app.adapters.credentials import python_security
+from stream_app.adapters.operator_signatures import key_files, operator_signatures
 from stream_app.gateways.events import Unmapped, as_count, ip_prefix, part
 from stream_app.gateways.identities import Identities
 from stream_app.gateways.litellm import IDENTITY_FIELDS, map_litellm
@@ -22,6 +23,7 @@ from stream_app.gateways.prompts import Sketcher
 from stream_app.gateways.publishing import EventPublisher
 from stream_app.limiter import Allowance, ControlTopic, DecisionsTable, Limiter, RequestFacts
 from stream_app.settings import Settings, load_settings
+from stream_app.signatures import load_verifier
 from stream_app.sketches import PromptScorer, load_key
 from stream_app.topology import TopicName
 
@@ -118,6 +120,8 @@ def _limiter(settings: Settings, own: LiteLLMSettings) -> Limiter | None:
         topic=settings.topic(TopicName.DECISIONS),
         operator_topic=settings.topic(TopicName.OPERATOR),
         security=python_security(settings),
+        verifier=load_verifier(*key_files(own.verify_keys)) if own.verify_keys else None,
+        operator_signatures=operator_signatures(settings),
     ).start()
     return limiter
 

@@ -24,6 +24,8 @@ class LiteLLMSettings(BaseSettings):
     enforce: Annotated[bool, Field(validation_alias="STILLWATCH_LITELLM_ENFORCE")] = True
     #: Refuse every request while the decisions are unread.
     fail_closed: Annotated[bool, Field(validation_alias="STILLWATCH_LITELLM_FAIL_CLOSED")] = False
+    #: Public keys whose decisions are obeyed, and no others.
+    verify_keys: Annotated[str | None, Field(validation_alias="STILLWATCH_LITELLM_VERIFY_KEYS")] = None
 
 
 class SketchSettings(BaseSettings):

@@ -17,7 +17,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from stream_app.limiter.checks import Limiter
 from stream_app.limiter.switches import read_switch
 from stream_app.signatures import SignatureRefusedError, Verifier
-from stream_app.signed_records import ControlRecord, signed_ms
+from stream_app.signed_records import ControlRecord, OperatorSignatures, signed_ms
 
 #: How often the table is compared with the end of the log, which is also how fine its age is measured.
 ROUND_S = 1.0
@@ -50,7 +50,8 @@ class ControlTopic:
     both, as seen at the start of a round, are reached. A lost broker is tried again with growing
     pauses and read on from where it was lost; until then the table stays as it is and ages. Partitions added later
     are picked up within 30 s. ``security`` goes to kafka-python as it is (``security_protocol``, ``ssl_context`` …).
-    With a ``verifier``, decisions that no trusted key has signed change nothing, and are counted.
+    With a ``verifier``, decisions that no trusted key has signed change nothing, and are counted; with
+    ``operator_signatures``, so does the switch.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ControlTopic:
         api_version: tuple[int, int] = API_VERSION,
         security: Mapping[str, Any] = MappingProxyType({}),
         verifier: Verifier | None = None,
+        operator_signatures: OperatorSignatures | None = None,
     ) -> None:
         self.records_read = 0
         self._limiter = limiter
@@ -72,6 +74,7 @@ class ControlTopic:
         self._api_version = api_version
         self._security = security
         self._verifier = verifier
+        self._operator_signatures = operator_signatures
         self._positions: dict[TopicPartition, int] = {}
         self._pause_s = 0.0
         self._stopping = Event()
@@ -170,10 +173,11 @@ class ControlTopic:
         unreadable, forged = [], []
         for partition, records in consumer.poll(timeout_ms=200).items():
             for record in records:
-                if record.topic == self._operator_topic:
-                    self._heed(record.value)
-                    continue
                 place = f"{record.topic}/{record.partition}/{record.offset}"
+                if record.topic == self._operator_topic:
+                    if refusal := self._heed(record):
+                        forged.append(f"{place}: {refusal}")
+                    continue
                 try:
                     at_ms = self._signed_ms(record)
                 except SignatureRefusedError as error:
@@ -196,12 +200,19 @@ class ControlTopic:
             return 0
         return signed_ms(ControlRecord(record.key or b"", record.value), record.headers or (), self._verifier)
 
-    def _heed(self, value: bytes | None) -> None:
-        switch = read_switch(value)
-        if switch is not None:
-            self._limiter.is_enforced = switch.is_enforced
-            state, record = "on" if switch.is_enforced else "off", switch.record
-            _log.warning(f"enforcement is {state}", by=record.by, reason=record.reason, at=record.at.isoformat())
+    def _heed(self, told: ConsumerRecord) -> str | None:
+        """Follow what the record says of enforcement, if anything; why it may not be followed."""
+        switch = read_switch(told.value)
+        if switch is None:
+            return None
+        if self._operator_signatures is not None:
+            content = ControlRecord(told.key or b"", told.value)
+            if refusal := self._operator_signatures.refusal(told.offset, content, told.headers or ()):
+                return refusal
+        self._limiter.is_enforced = switch.is_enforced
+        state, record = "on" if switch.is_enforced else "off", switch.record
+        _log.warning(f"enforcement is {state}", by=record.by, reason=record.reason, at=record.at.isoformat())
+        return None
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept_at >= SWEEP_S:

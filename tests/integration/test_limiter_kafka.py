@@ -18,8 +18,8 @@ from kafka.admin import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
 from stream_app.limiter import Allowance, ControlTopic, DecisionsTable, Limiter, RequestFacts
-from stream_app.signatures import Signer, Verifier
-from stream_app.signed_records import ControlRecord, signature_headers
+from stream_app.signatures import Purpose, Signer, Verifier
+from stream_app.signed_records import ControlRecord, OperatorSignatures, signature_headers
 from tests import brokers
 from tests.brokers import NoRealBrokerError, RunningKafka, TestBroker
 from tests.unit.streams import operator_record
@@ -41,6 +41,13 @@ def decision(tenant_id: str, action: str, revision: int = 1) -> tuple[bytes, byt
         "revision": revision,
     }
     return f"tenant:{tenant_id}".encode(), orjson.dumps(fields)
+
+
+def send_orders(bootstrap: str, topic: str, *records: tuple[bytes, list[tuple[str, bytes]]]) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for value, headers in records:
+        producer.produce(topic, key=b"enforcement", value=value, headers=headers)
+    assert producer.flush(20) == 0
 
 
 def produce(bootstrap: str, topic: str, *records: tuple[bytes, bytes | None]) -> None:
@@ -65,11 +72,22 @@ def eventually(is_so: Callable[[], bool]) -> None:
 class Following:
     """A limiter that follows a topic."""
 
-    def __init__(self, bootstrap: str, topic: str, verifier: Verifier | None = None) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        verifier: Verifier | None = None,
+        signatures: OperatorSignatures | None = None,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.limiter = Limiter(DecisionsTable(), self.registry)
         self.control_topic = ControlTopic(
-            self.limiter, broker=bootstrap, topic=topic, operator_topic=operator_topic(topic), verifier=verifier
+            self.limiter,
+            broker=bootstrap,
+            topic=topic,
+            operator_topic=operator_topic(topic),
+            verifier=verifier,
+            operator_signatures=signatures,
         )
 
     def ask(self, tenant_id: str) -> Allowance:
@@ -85,8 +103,10 @@ class Following:
 
 
 @contextmanager
-def following(bootstrap: str, topic: str, verifier: Verifier | None = None) -> Iterator[Following]:
-    found = Following(bootstrap, topic, verifier)
+def following(
+    bootstrap: str, topic: str, verifier: Verifier | None = None, signatures: OperatorSignatures | None = None
+) -> Iterator[Following]:
+    found = Following(bootstrap, topic, verifier, signatures)
     found.control_topic.start()
     try:
         yield found
@@ -251,3 +271,25 @@ def test_what_no_trusted_key_has_signed_is_ignored_and_counted(broker: TestBroke
         assert found.registry.get_sample_value("stillwatch_limiter_forged_records_total") == 5
         send_signed(bootstrap, topic, ours, decision("acme", "allow", 2), at_ms=now_ms + 2)
         eventually(lambda: found.ask("acme").allowed)
+
+
+def test_a_switch_that_no_trusted_key_has_signed_is_ignored_and_counted(broker: TestBroker, topic_prefix: str) -> None:
+    topic = f"{topic_prefix}.decisions.v1"
+    orders = operator_topic(topic)
+    bootstrap = broker.with_topics({topic: 1, orders: 1})
+    ours, theirs = Signer(Ed25519PrivateKey.generate()), Signer(Ed25519PrivateKey.generate())
+    off, on = (operator_record("enforcement", number, body={"enforced": bool(number)}) for number in range(2))
+
+    def signed(value: bytes, signer: Signer) -> tuple[bytes, list[tuple[str, bytes]]]:
+        return value, signature_headers(ControlRecord(b"enforcement", value), signer, 1, Purpose.OPERATOR)
+
+    produce(bootstrap, topic, decision("acme", "block"))
+    send_orders(bootstrap, orders, signed(off, ours), signed(on, ours))
+    with following(bootstrap, topic, signatures=OperatorSignatures(ours.verifier())) as found:
+        eventually(found.is_ready)
+        assert not found.ask("acme").allowed
+        # unsigned, by another key, and the true one of before
+        send_orders(bootstrap, orders, (off, []), signed(off, theirs), signed(off, ours))
+        eventually(lambda: found.control_topic.records_read == 6)
+        assert not found.ask("acme").allowed
+        assert found.registry.get_sample_value("stillwatch_limiter_forged_records_total") == 3

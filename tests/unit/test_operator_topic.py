@@ -1,6 +1,7 @@
 """Operator records as the command line and the console make them."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,12 @@ def test_an_invalid_record_is_refused_before_the_broker_is_asked() -> None:
     record = new_record(RecordType.RELEASE, by="jo", reason="x" * 513, subject="tenant:acme")
     with pytest.raises(InvalidRecordError, match="reason"):
         publish(Settings(broker="127.0.0.1:1"), record)
+
+
+def test_an_order_that_cannot_be_signed_is_not_written(tmp_path: Path) -> None:
+    record = new_record(RecordType.RELEASE, by="jo", reason="", subject="tenant:acme")
+    with pytest.raises(PublishError, match=r"^key file .*/none: No such file or directory$"):
+        publish(Settings(broker="127.0.0.1:1", signing_key=tmp_path / "none"), record)
 
 
 def test_a_broker_that_is_away_is_told_in_one_line() -> None:

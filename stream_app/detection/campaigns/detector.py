@@ -10,7 +10,6 @@ from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
 from stream_app.detection.campaigns.states import (
     StageState,
-    TenantPart,
     encode_memory,
     encode_state,
     encode_tenant_part,
@@ -252,10 +251,4 @@ class CampaignDetector:
     def _tenant_part(self, tenant_id: str) -> bytes | None:
         if tenant_id not in self._seen:
             return None
-        profiles, row = self.stage.profiles, self.stage.profiles.rows.get(tenant_id, -1)
-        profile, names = (profiles.encoded(row), profiles.names_of(row)) if row >= 0 else (b"", {})
-        exchanged = profiles.encoded_exchanged(row) if row >= 0 else b""
-        tokens = int(profiles.tokens[row]) if row >= 0 else 0
-        waiting, told = self._waiting.get(tenant_id, []), self.stage.told.get(tenant_id)
-        part = TenantPart(*self._seen[tenant_id], row, profile, names, waiting, told, exchanged, tokens)
-        return encode_tenant_part(part)
+        return encode_tenant_part(self.stage, tenant_id, self._seen[tenant_id], self._waiting.get(tenant_id, []))

@@ -97,8 +97,14 @@ def encode_state(state: StageState) -> bytes:
     return _HEAD + _encoder.encode(state)
 
 
-def encode_tenant_part(part: TenantPart) -> bytes:
-    """Bytes of a tenant."""
+def encode_tenant_part(stage: CampaignStage, tenant_id: str, seen: tuple[int, int], waiting: list[Signal]) -> bytes:
+    """Bytes of a tenant; ``seen`` are sequence and pane end of its newest signal, ``waiting`` those for the next tick."""
+    profiles, told = stage.profiles, stage.told.get(tenant_id)
+    row = profiles.rows.get(tenant_id, -1)
+    if row < 0:
+        return _HEAD + _encoder.encode(TenantPart(*seen, row, b"", {}, waiting, told))
+    profile, names, exchanged = profiles.encoded(row), profiles.names_of(row), profiles.encoded_exchanged(row)
+    part = TenantPart(*seen, row, profile, names, waiting, told, exchanged, int(profiles.tokens[row]))
     return _HEAD + _encoder.encode(part)
 
 

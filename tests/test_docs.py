@@ -209,6 +209,14 @@ def test_every_users_rights_are_documented(name: str) -> None:
     assert ("settings" in told[3]) == of.sees_all
 
 
+@pytest.mark.parametrize("name", TopicName)
+def test_who_reads_and_writes_a_topic_is_documented(name: TopicName) -> None:
+    told = dict(zip(rows("threat-model")["Topic"], rows("threat-model")[name], strict=True))
+    assert told == {
+        user: "r" * (name in of.reads) + "w" * (name in of.writes) or "-" for user, of in COMPONENTS.items()
+    }
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_is_documented(words: tuple[str, ...]) -> None:
     assert f"stillwatch {' '.join(words)}" in rows("operating")

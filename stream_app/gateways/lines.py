@@ -41,5 +41,13 @@ def read_line(line: bytes, kind: str, to: Identities, sketcher: Sketcher | None)
         if not isinstance(document, Mapping):
             yield Unmapped(UnmappedReason.NOT_JSON, "not a JSON object")
             continue
-        records: Iterator[Record] = otel.records_of(document) if kind == "otel" else iter([document])
-        yield from (mapping(record) for record in records)
+        yield from map(mapping, _records(document, kind))
+
+
+def _records(document: Record, kind: str) -> Iterator[Record]:
+    """Records in a document; Envoy's own OTLP access log has the keys of its format as attributes."""
+    if kind == "otel":
+        return otel.records_of(document)
+    if kind == "envoy" and "resourceLogs" in document:
+        return otel.flat_records(document)
+    return iter([document])

@@ -23,16 +23,32 @@ TENANT, ACCOUNT = "tenant.id,organization.id", "user.id,enduser.id"
 
 #: Operations that are one request to a model; agents and tools run around them, and are told again as such.
 _REQUESTS = {"chat", "text_completion", "generate_content", "embeddings"}
+#: The SDK's own events have no time but the one at which they were seen.
+_ENDS = ("endTimeUnixNano", "timeUnixNano", "observedTimeUnixNano")
 _EVENT = "gen_ai.client.inference.operation.details"
 _STATUS_ERROR = (2, "STATUS_CODE_ERROR")
 _OK, _FAILED = 200, 500
+#: Instrumentation of the OpenAI and Anthropic libraries tells a refusal by the class of their exception alone.
+_STATUS_OF_ERROR = {
+    "BadRequestError": 400,
+    "AuthenticationError": 401,
+    "PermissionDeniedError": 403,
+    "NotFoundError": 404,
+    "UnprocessableEntityError": 422,
+    "RateLimitError": 429,
+}
 _VALUES = ("stringValue", "boolValue", "doubleValue")
 
 
 def records_of(document: Record) -> Iterator[Record]:
-    """Spans and events that are requests to a model, each flat: its attributes and, under ``otlp.``, its own fields.
+    """Spans and events that are requests to a model; all others in an export are left alone."""
+    return filter(_is_request, flat_records(document))
 
-    One ``ExportTraceServiceRequest`` or ``ExportLogsServiceRequest`` holds many; all others in it are left alone.
+
+def flat_records(document: Record) -> Iterator[Record]:
+    """Spans and log records of an ``ExportTraceServiceRequest`` or ``ExportLogsServiceRequest``.
+
+    Each is flat: its resource's and its own attributes and, under ``otlp.``, its own fields.
     """
     for many, scopes, records in (
         ("resourceSpans", "scopeSpans", "spans"),
@@ -44,9 +60,7 @@ def records_of(document: Record) -> Iterator[Record]:
                 for record in _list(part(scope, records)):
                     if isinstance(record, Mapping):
                         flat = around | _attributes(record.get("attributes"))
-                        flat |= {f"otlp.{name}": value for name, value in record.items() if name != "attributes"}
-                        if _is_request(flat):
-                            yield flat
+                        yield flat | {f"otlp.{name}": each for name, each in record.items() if name != "attributes"}
 
 
 def map_otel(record: Record, to: Identities, sketcher: Sketcher | None) -> Mapped:
@@ -54,7 +68,7 @@ def map_otel(record: Record, to: Identities, sketcher: Sketcher | None) -> Mappe
     identity = to.find(record.get)
     if isinstance(identity, Unmapped):
         return identity
-    began, ended = _nanos(record, "startTimeUnixNano"), _nanos(record, "endTimeUnixNano", "timeUnixNano")
+    began, ended = _nanos(record, "startTimeUnixNano"), _nanos(record, *_ENDS)
     if ended is None:
         return Unmapped(UnmappedReason.INVALID, "neither an end nor a time")
     status_code = _status_code(record)
@@ -116,8 +130,9 @@ def _id(record: Record) -> str | None:
 
 
 def _status_code(record: Record) -> int:
-    """The HTTP status if it is told, else the error's type if that is a status, else whether the request failed."""
-    for told in (record.get("http.response.status_code"), record.get("error.type")):
+    """The HTTP status if it is told, else the error's type if that names one, else whether the request failed."""
+    error = as_text(record.get("error.type"))
+    for told in (record.get("http.response.status_code"), error, _STATUS_OF_ERROR.get(error or "")):
         code = as_count(told)
         if code is not None and 100 <= code <= 599:
             return code

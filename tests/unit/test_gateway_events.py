@@ -1,5 +1,9 @@
-"""What Kong, Envoy, OpenTelemetry and LiteLLM write, as events; samples in shapes that their documentation shows."""
+"""What Kong, Envoy, OpenTelemetry and LiteLLM write, as events: recorded, or written from documentation.
 
+See ``recorded/README.md``.
+"""
+
+from pathlib import Path
 from threading import Event as Gate
 
 import msgspec
@@ -204,3 +208,84 @@ def test_what_cannot_be_told_is_counted_and_holds_nobody_up() -> None:
     publisher.stop()
     assert publisher.lost == {"queue_full": 3, "invalid": 1, "not_json": MAX_WAITING}
     assert publisher.sent == 0
+
+
+RECORDED = Path(__file__).parent / "recorded"
+ACCESS_LOG = [
+    UnmappedReason.NO_IDENTITY,
+    ("acme", "user-17", "large-2", 200, 812, 240, "/v1/chat/completions"),
+    ("acme", "user-17", "large-2", 503, 812, 240, "/away"),
+    ("acme", "acme", "large-2", 404, 812, 240, "/nowhere"),
+]
+
+
+def recorded(name: str) -> list[bytes]:
+    return (RECORDED / name).read_bytes().splitlines()
+
+
+def told(found: Mapped) -> object:
+    if isinstance(found, Unmapped):
+        assert samples.CANARY not in found.detail
+        return found.reason
+    event = only_event([found])
+    assert samples.CANARY.encode() not in msgspec.json.encode(event)
+    assert event.error_type != ""
+    counts = (event.status_code, event.input_tokens, event.output_tokens)
+    return (event.tenant_id, event.account_id, event.model, *counts, event.endpoint or None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "tenant", "expected"),
+    [
+        ("envoy", "envoy.jsonl", "tenant_id", ACCESS_LOG),
+        ("envoy", "envoy-otlp.jsonl", "tenant_id", ACCESS_LOG),
+        (
+            "otel",
+            "otel-spans.jsonl",
+            "tenant.id",
+            [("acme", "user-17", "large-2", 200, 812, 240, None), ("acme", "user-17", "busy", 429, 0, 0, None)],
+        ),
+        # events have no attributes of their spans
+        ("otel", "otel-logs.jsonl", "tenant.id", [UnmappedReason.NO_IDENTITY] * 2),
+        (
+            "otel",
+            "otel-logs.jsonl",
+            "service.name",
+            [
+                ("llm-proxy", "llm-proxy", "large-2", 200, 812, 240, None),
+                ("llm-proxy", "llm-proxy", "busy", 429, 0, 0, None),
+            ],
+        ),
+    ],
+)
+def test_what_a_real_gateway_wrote_is_told(kind: str, file: str, tenant: str, expected: list[object]) -> None:
+    to = read_identities(tenant, GATEWAYS[kind].account, KEY)
+    found = [mapped for line in recorded(file) for mapped in read_line(line, kind, to, SKETCHER)]
+    assert [told(mapped) for mapped in found] == expected
+
+
+def test_what_a_real_litellm_proxy_gave_its_callback_is_told() -> None:
+    to = Identities(("org_id", "team_id"), ("key",))
+    calls = [orjson.loads(line) for line in recorded("litellm.jsonl")]
+    found = [map_litellm(call["payload"], call["messages"], to, SKETCHER) for call in calls]
+    key, route = calls[0]["payload"]["metadata"]["user_api_key_hash"], "/v1/chat/completions"
+    assert [told(mapped) for mapped in found] == [
+        ("acme", key, "large-2", 200, 10, 20, route),
+        ("acme", key, "large-2", 200, 44, 6, route),
+        ("acme", key, "busy", 429, 0, 0, route),
+    ]
+    plain, streamed, refused = map(only_event, ([mapped] for mapped in found))
+    assert (plain.operation, plain.max_tokens, plain.tools, plain.temperature) == ("chat", 1024, 1, 0.7)
+    assert (streamed.stream, streamed.max_tokens, streamed.logprobs) == (True, 50, True)
+    assert refused.error_type == "RateLimitError"
+
+
+@pytest.mark.parametrize("file", ["litellm.jsonl", "otel-spans.jsonl", "otel-logs.jsonl"])
+def test_a_recorded_prompt_leaves_as_its_sketch(file: str) -> None:
+    if file == "litellm.jsonl":
+        call = orjson.loads(recorded(file)[1])
+        found = map_litellm(call["payload"], call["messages"], Identities(("team_id",), ()), SKETCHER)
+    else:
+        (found,) = read_line(recorded(file)[0], "otel", read_identities("service.name", "", None), SKETCHER)
+    expected = sketch_prompt(samples.PROMPT, samples.SYSTEM, [], key=KEY, exchange=EXCHANGE)
+    assert msgspec.to_builtins(only_event([found]).prompt) == msgspec.to_builtins(expected)

@@ -1,6 +1,7 @@
 """Gateways on a real broker: a real LiteLLM proxy in and out, logs in, and no prompt anywhere."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,12 +15,16 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from stream_app.cli.gateway_events import gateway_events
-from stream_app.settings import Settings
-from stream_app.topology import TopicName
+from stream_app.demo.workers import running_worker
+from stream_app.settings import LogLevel, Settings
+from stream_app.topology import Stage, TopicName
 from tests.brokers import ROOT, KafkaRecords, _free_ports
 from tests.conftest import SettingsFor
+from tests.integration.gateways import answers, free_port, get, process
 from tests.integration.litellm_proxy import NoLiteLLMError, Proxy, running_proxy
+from tests.integration.streaming import deployment
 from tests.unit import gateway_samples as samples
+from tests.unit.streams import operator_record
 
 SCHEMA = jsonschema_rs.Draft202012Validator(
     orjson.loads((ROOT / "schemas" / "event" / "v1.schema.json").read_bytes()), validate_formats=True
@@ -126,6 +131,7 @@ def test_litellm_tells_of_requests_and_refuses_whom_a_decision_blocks(
         pytest.skip(str(error))
 
 
+BLOCK = {"action": "block"}
 LOGS = {"kong": samples.KONG, "envoy": samples.ENVOY, "otel": samples.OTEL_SPANS}
 
 
@@ -172,3 +178,55 @@ def test_logs_become_events_and_dead_letters_without_a_word_of_a_prompt(
     letters = [orjson.loads(value) for _, value, _ in stored(settings)[settings.topic(TopicName.DEAD_LETTERS)]]
     assert [(letter["reason"], letter["offset"]) for letter in letters] == [("not_json", 1)] * len(LOGS)
     assert_no_canary(settings, said)
+
+
+def holders(places: dict[str, bytes], text: str) -> set[str]:
+    return {name for name, content in places.items() if text.encode() in content}
+
+
+def metrics_of(port: int) -> bytes:
+    return get(port, "/metrics", {}).body
+
+
+def test_no_prompt_reaches_a_topic_a_state_a_log_or_a_metric(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, key_file: Path
+) -> None:
+    """Logs with prompts in, both stages and a limiter at work; what the tenant's name is found in, no prompt is."""
+    settings = create_topics_for(topic_prefix, partitions=1).model_copy(
+        update={"log_level": LogLevel.DEBUG, "historic": True}
+    )
+    campaigns = settings.model_copy(update={"stage": Stage.CAMPAIGNS})
+    given = settings.model_dump(exclude_none=True)
+    environment = {f"STILLWATCH_{name.upper()}": str(value) for name, value in given.items()}
+    port, limiter_log = free_port(), tmp_path / "limiter.log"
+    expires_at = (datetime.now(UTC) + timedelta(days=900)).isoformat()
+    with deployment(settings, tmp_path) as running, running_worker(campaigns, tmp_path / "campaigns.log") as second:
+        running.operate(operator_record("override", 0, subject="tenant:acme", expires_at=expires_at, body=BLOCK))
+        for kind, record in LOGS.items():
+            (tmp_path / kind).write_bytes(orjson.dumps(record) + b"\n" + samples.CANARY.encode())
+            arguments = ["--from", kind, "--file", str(tmp_path / kind), "--key-file", str(key_file)]
+            assert CliRunner().invoke(gateway_events, arguments, env=environment).exit_code == 1
+        running.wait_for(len(LOGS))
+        running.read_until(TopicName.SIGNALS, 1)
+        eventually(lambda: (counts := second.face.counts()) is not None and counts.handled >= 1)
+        words = (sys.executable, "-m", "stream_app", "limiter", "--port", str(port))
+        with process(*words, env=environment, log=limiter_log):
+            eventually(lambda: answers(port, "/ready"))
+            eventually(lambda: get(port, "/ext_authz", {"x-tenant-id": "acme"}).status == 429)
+            told = get(port, "/ext_authz", {"x-tenant-id": "acme"})
+            metrics = {
+                "worker metrics": metrics_of(running.worker.face.port),
+                "campaigns metrics": metrics_of(second.face.port),
+                "limiter metrics": metrics_of(port),
+            }
+    topics = {
+        name: b"\n".join(key + value + repr(headers).encode() for key, value, headers in records)
+        for name, records in stored(settings).items()
+    }
+    logs = {name: (tmp_path / name).read_bytes() for name in ("worker.log", "campaigns.log", "limiter.log")}
+    places = topics | logs | metrics | {"answer": repr(told).encode()}
+    assert holders(places, samples.CANARY) == set()
+    named = map(settings.topic, (TopicName.REQUESTS, TopicName.TENANT_STATE, TopicName.DECISIONS, TopicName.SIGNALS))
+    assert holders(places, "acme") >= {*named, settings.topic(TopicName.CAMPAIGN_STATE), "worker.log"}
+    assert holders(metrics, "_total") == set(metrics)
+    assert holders(topics, "simhash") >= {settings.topic(TopicName.REQUESTS)}  # prompts were read, not left out

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream_app.adapters.changelogs import ChangelogCopy, recover
 from stream_app.adapters.clients import ANSWER_S, client_config, new_consumer
+from stream_app.adapters.journals import backfill_record
 from stream_app.adapters.records import OutgoingRecord, records_of
 from stream_app.adapters.transactions import PartitionProducer
 from stream_app.detection.campaigns.entries import Entries
@@ -74,20 +75,21 @@ def write_states(
 ) -> Iterator[int]:
     """Write every partition's states, its own last, then those of campaigns; yields how many each time.
 
-    Former owners are fenced first. Raises ``FencedError`` and ``RefusedError``. Stopped in between, it leaves states
-    that the next call has to replace.
+    Each journal is told first that its partition's states were filled in. Former owners are fenced first. Raises
+    ``FencedError`` and ``RefusedError``. Stopped in between, it leaves states that the next call has to replace.
     """
     for number, found in enumerate(states):
-        yield from _write(settings, number, found, standing.former[number])
+        noted = backfill_record(settings.stage_topics.journal, number, standing.starts[number])
+        yield from _write(settings, number, found, standing.former[number], [noted])
     campaigns = settings.model_copy(update={"stage": Stage.CAMPAIGNS})
-    told: list[OutgoingRecord] = []
+    told = [backfill_record(campaigns.stage_topics.journal, 0, standing.signals_start)]
     for key, entry in entries.items():
         told += records_of(EmitCampaign(key, entry), 0, source="", historic=False)
     yield from _write(campaigns, 0, campaign_states, standing.former_campaigns, told)
 
 
 def _write(
-    settings: Settings, number: int, states: Mapping[str, bytes], former: set[str], told: Sequence[OutgoingRecord] = ()
+    settings: Settings, number: int, states: Mapping[str, bytes], former: set[str], told: Sequence[OutgoingRecord]
 ) -> Iterator[int]:
     producer = PartitionProducer(settings, number)
     producer.open(Event())
@@ -95,8 +97,7 @@ def _write(
     changes |= {key: encoded for key, encoded in states.items() if key != PARTITION_KEY}
     changes[PARTITION_KEY] = states[PARTITION_KEY]  # last: with it a worker has all
     rest = iter(changes.items())
-    if told:
-        producer.send(told)
+    producer.send(told)
     while batch := dict(islice(rest, _STATES)):
         producer.checkpoint([], batch)
         yield len(batch)

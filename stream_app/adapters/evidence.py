@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from stream_app.adapters.decision_log import read_records
 from stream_app.adapters.histories import HistorySource, find_spans, read_spans
-from stream_app.adapters.journals import read_journal
+from stream_app.adapters.journals import BACKFILL, read_journal
 from stream_app.adapters.recorded_events import Span
 from stream_app.detection.campaigns.repetitions import VerdictReader
 from stream_app.detection.operators import JournalEntry, parse_operator
@@ -51,7 +51,11 @@ def find_evidence(settings: Settings, hours: float | None) -> list[Evidence]:
         if not place.is_whole:
             limits.append(f"{place.topic}, partition {place.partition} is kept from offset {place.first} on only")
         journal, _ = read_journal(settings, span.partition, 0, Event())
-        found.append(Evidence(span, journal, limits))
+        told = [entry for entry in journal if entry.log != BACKFILL]
+        if len(told) < len(journal):
+            where = f"{span.topic}, partition {span.partition}"
+            limits.append(f"{where} went on from states that backfill had made of a past which no topic holds")
+        found.append(Evidence(span, told, limits))
     return found
 
 

@@ -10,12 +10,20 @@ from stream_app.detection.operators import JournalEntry
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 
+#: Stands for a log in the entry that a backfill leaves, at the offset of no record, which is why workers pass it over.
+BACKFILL = "backfill"
+
 _decoder = msgspec.json.Decoder(JournalEntry)
 
 
 def journal_record(topic: TopicName, entry: JournalEntry) -> OutgoingRecord:
     """The record that makes an entry durable."""
     return OutgoingRecord(topic, None, msgspec.json.encode(entry), [], is_by_partition=True)
+
+
+def backfill_record(topic: TopicName, partition: int, start: int) -> OutgoingRecord:
+    """Says for whoever verifies later that the states before ``start`` rest on what no topic holds."""
+    return journal_record(topic, JournalEntry(partition, BACKFILL, -1, start - 1))
 
 
 def read_journal(settings: Settings, partition: int, start: int, abandoned: Event) -> tuple[list[JournalEntry], int]:

@@ -19,11 +19,14 @@ from stream_app.adapters.operator_topic import PublishError
 from stream_app.cli.decisions import DEFAULT_LIMIT, instant
 from stream_app.cli.operator_records import settings_or_refuse
 from stream_app.detection.decode import RejectReason
+from stream_app.gateways.events import UnmappedReason
 from stream_app.quantities import clock, printable
 from stream_app.settings import Settings
 
 #: Letters that are left are named up to so many; they mostly have the same problem.
 SHOWN_LEFT = 20
+#: Workers' reasons, then those of gateways' logs.
+_REASONS = list(dict.fromkeys([*map(str, RejectReason), *map(str, UnmappedReason)]))
 #: Dead letters read between two updates of the status line.
 _STATUS_STEP = 1_000
 
@@ -39,9 +42,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
     for decorate in (
         click.option("--since", metavar="T", callback=instant, help="Only what was refused then or later (UTC)."),
         click.option("--place", metavar="P", help="Only this input, or all of a topic or partition, as list shows it."),
-        click.option(
-            "--reason", type=click.Choice([reason.value for reason in RejectReason]), help="Only this reason."
-        ),
+        click.option("--reason", type=click.Choice(_REASONS), help="Only this reason."),
     ):
         command = decorate(command)
     return command

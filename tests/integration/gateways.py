@@ -126,7 +126,7 @@ class Stage:
         self.haproxy_socket, self.haproxy_map = folder / "haproxy.sock", folder / "decisions.map"
         self.redis_port = free_port()
         self._environment = {"STILLWATCH_BROKER": broker, "STILLWATCH_TOPIC_PREFIX": prefix}
-        self._limiter = ExitStack()
+        self._limiter, self._redis_process = ExitStack(), ExitStack()
 
     def start_limiter(self) -> None:
         """Returns once its table is complete."""
@@ -190,9 +190,8 @@ class Stage:
     @contextmanager
     def redis(self) -> Iterator[Ask]:
         """By the shipped script, which a gateway would call."""
-        words = (needed("redis-server"), "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "")
-        with process(*words, "--dir", self.folder, log=self.folder / "redis.log"), self.redis_client() as client:
-            eventually(lambda: _pings(client), "answering")
+        with self.redis_client() as client, ExitStack() as self._redis_process:
+            self.restart_redis()
             script = client.register_script((EXAMPLES / "redis" / "check.lua").read_text())
 
             def ask(tenant_id: str, account_id: str) -> Answer:
@@ -203,6 +202,14 @@ class Stage:
                 return Answer(status, told if status == 200 else told | {"retry-after": str(wait_s)}, b"")
 
             yield ask
+
+    def restart_redis(self) -> None:
+        """End it, if it runs, and start it with nothing in it."""
+        self._redis_process.close()
+        words = (needed("redis-server"), "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "")
+        self._redis_process.enter_context(process(*words, "--dir", self.folder, log=self.folder / "redis.log"))
+        with self.redis_client() as client:
+            eventually(lambda: _pings(client), "answering")
 
     def redis_client(self) -> "redis.Redis":
         """A client of the same server."""

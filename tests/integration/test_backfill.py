@@ -90,6 +90,13 @@ def test_the_first_day_is_not_blind(create_topics_for: SettingsFor, topic_prefix
     assert len(made) > len(expected) > 0
     assert {decision.action for decision in expected} & {Action.THROTTLE, Action.BLOCK}
     assert without_places(live) == without_places(expected)
+    verified = stillwatch(settings, "replay", "--verify", "kafka://", "--json")
+    found = orjson.loads(verified.stdout)
+    assert (verified.exit_code, found["differences"]) == (1, [])
+    assert found["untold"] > 0  # decisions of known tenants are not proven by a detector that knows nobody
+    assert found["untold"] + found["identical"] >= len(live)
+    assert found["limits"]
+    assert all("backfill had made" in limit for limit in found["limits"])
 
 
 def test_the_past_may_lie_on_the_very_topic(create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path) -> None:

@@ -97,6 +97,15 @@ def test_who_is_blocked_gets_429_and_others_never(world: World) -> None:
     assert world.statuses("acme") == world.everywhere(429)
     assert world.statuses("other") == world.everywhere(200)
 
+    world.stage.restart_redis()
+    world.becomes("acme", 429)
+    world.stage.stop_limiter()
+    world.stage.restart_redis()  # nobody is there to fill it again
+    assert world.gateways["redis"]("acme", "a1").status == 200
+    world.stage.start_limiter()
+    world.becomes("acme", 429)
+    assert world.statuses("other") == world.everywhere(200)
+
     world.becomes("a b%", 200)
     world.tell((b"tenant:acme", None), decision("account:shop/bad", "allow", revision=2))
     world.becomes("acme", 200)

@@ -289,3 +289,12 @@ def test_a_recorded_prompt_leaves_as_its_sketch(file: str) -> None:
         (found,) = read_line(recorded(file)[0], "otel", read_identities("service.name", "", None), SKETCHER)
     expected = sketch_prompt(samples.PROMPT, samples.SYSTEM, [], key=KEY, exchange=EXCHANGE)
     assert msgspec.to_builtins(only_event([found]).prompt) == msgspec.to_builtins(expected)
+
+
+def test_a_broker_that_is_away_costs_a_request_nothing_and_its_loss_is_counted() -> None:
+    event = only_event(litellm(samples.LITELLM))
+    publisher = EventPublisher(Settings(broker="127.0.0.1:1"), "/gateways/test")
+    for _ in range(5):
+        publisher.publish(lambda: event)
+    publisher.stop()
+    assert (publisher.sent, publisher.lost) == (0, {"stopped": 5})

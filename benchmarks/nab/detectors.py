@@ -1,8 +1,7 @@
-"""Univariate detectors, each giving every row a score, online: the baseline read two-sided, busy hours, and rivals."""
+"""Univariate detectors, each giving every row a score, online: the detector's baseline, and rivals."""
 
-from collections import deque
 from collections.abc import Callable
-from math import copysign, log1p, sqrt
+from math import log1p, sqrt
 
 import numpy as np
 from river.anomaly import GaussianScorer, HalfSpaceTrees, StandardAbsoluteDeviation
@@ -11,50 +10,82 @@ from river.stats import EWMean, EWVar, Mean
 from benchmarks.nab.busy_hours import BusyHours
 from benchmarks.nab.scoring import Floats, Series
 from stream_app.detection.features import CODES, FEATURES
-from stream_app.detection.scorers import Baseline
+from stream_app.detection.scorers import Baseline, Prior
 
-#: One setting for all series. Rows in which our level and spread, and the rivals', fade: a day of five minutes.
-MEMORY = 300
-#: Half of a residual is the newest row's: one odd value is less than two in a row.
-SMOOTHING = 0.5
-#: Rows of silence after a louder alarm, for every detector alike: what stands on a rung is not told again.
-COOL_DOWN = 200
+REQUESTS = FEATURES[CODES.index("requests_60s")]
+#: Rows of history that weigh, and rows that are recent: as for requests of a minute, and for their surges.
+MEMORY, RECENT = REQUESTS.memory, 30.0
+#: Rows that a gauge is judged over, as shapes are over ten minutes.
+ROWS = 10
+#: A usual distance from what is expected is of the order of the series' own spread, and varies by a factor of e.
+ONE_SPREAD = Prior(1.0, 1.0)
+#: Rows in which the rivals fade: a day of five minutes.
+RIVALS_MEMORY = 300
 SEED = 42
 
 Detector = Callable[[Series], Floats]
 
 
-def baseline(series: Series) -> Floats:
-    """The detector's own baseline as it is, with memory and prior of requests in a minute, read two-sided."""
-    feature = FEATURES[CODES.index("requests_60s")]
+def stillwatch(series: Series) -> Floats:
+    """The detector's baseline, judging how far a gauge is from what was expected of it.
+
+    A gauge is no count, but its distance from what was expected is like one: positive, with a heavy tail, alike on a
+    log scale from day to day. So that is what the baseline learns and scores. Expected are, as of a tenant, the level
+    of a day, that of the last half hour, and that of the hour in the week. Like all shapes it is judged over ten
+    windows; the largest of the three scores counts, as they are on one scale.
+    """
+    values = (series.values - series.values[: series.probation].mean()) / _spread(series)
+    residuals = (_level_residuals(values, MEMORY), _level_residuals(values, RECENT), _hour_residuals(series, values))
+    return np.maximum.reduce([_scored(np.abs(ten_rows(part)) * sqrt(ROWS)) for part in residuals])
+
+
+def _scored(distances: Floats) -> Floats:
+    """By the detector's baseline, in its standard deviations: the same order as that of its tail probabilities."""
     known = Baseline()
-    scores = np.zeros(len(series.values))
-    for row, value in enumerate(np.maximum(series.values, 0.0).tolist()):
-        expected = known.expect(feature.prior)
-        scores[row] = abs(log1p(value) - expected.mean) / expected.sd
-        known.learn_one(value, feature.memory)
+    scores = np.zeros(len(distances))
+    for row, distance in enumerate(distances.tolist()):
+        expected = known.expect(ONE_SPREAD)
+        scores[row] = (log1p(distance) - expected.mean) / expected.sd if row >= ROWS else 0.0
+        known.learn_one(distance, MEMORY)
     return scores
 
 
-def busy_hours(series: Series) -> Floats:
-    """The larger of two deviations from what its hours make usual: of the value and of its logarithm."""
-    scale = float(series.values[: series.probation].std()) or 1.0
-    logs = [copysign(log1p(abs(value)), value) for value in series.values.tolist()]
-    return np.maximum(_deviations(series, (series.values / scale).tolist()), _deviations(series, logs))
+def _level_residuals(values: Floats, memory: float) -> Floats:
+    level, residuals = 0.0, np.zeros(len(values))
+    for row, value in enumerate(values.tolist()):
+        residuals[row] = value - level if row else 0.0
+        level += (value - level) / min(row + 1, memory)
+    return residuals
 
 
-def _deviations(series: Series, values: list[float]) -> Floats:
-    """How many standard deviations a smoothed residual is from nothing."""
-    hours, residual, square = BusyHours(), EWMean(SMOOTHING), EWMean(1.0 / MEMORY)
-    scores = np.zeros(len(values))
-    for row, (hour, value) in enumerate(zip(series.hours, values, strict=True)):
+def _hour_residuals(series: Series, values: Floats) -> Floats:
+    hours, residuals = BusyHours(), np.zeros(len(values))
+    for row, (hour, value) in enumerate(zip(series.hours, values.tolist(), strict=True)):
         hours.judged_hour = hour
-        residual.update(value - hours.expected() if row else 0.0)
-        deviation = abs(residual.get())
-        if row >= 10:
-            scores[row] = deviation / (sqrt(square.get()) + 1e-9)
-        square.update(deviation**2)
+        residuals[row] = value - hours.expected() if row else 0.0
         hours.learn_one(hour, value, MEMORY)
+    return residuals
+
+
+def _spread(series: Series) -> float:
+    return float(series.values[: series.probation].std()) or 1.0
+
+
+def ten_rows(values: Floats) -> Floats:
+    """Means of the last ten rows."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    row = np.arange(1, len(values) + 1)
+    return (sums[row] - sums[np.maximum(row - ROWS, 0)]) / np.minimum(row, ROWS)
+
+
+def as_counts(series: Series) -> Floats:
+    """The detector's baseline fed with values as if they were requests of a minute, for high and low values alike."""
+    known, prior = Baseline(), REQUESTS.prior
+    scores = np.zeros(len(series.values))
+    for row, value in enumerate(np.maximum(series.values, 0.0).tolist()):
+        expected = known.expect(prior)
+        scores[row] = abs(log1p(value) - expected.mean) / expected.sd
+        known.learn_one(value, MEMORY)
     return scores
 
 
@@ -65,7 +96,7 @@ def static_limit(series: Series) -> Floats:
 
 def ew_z_score(series: Series) -> Floats:
     """Standard deviations from an exponentially weighted mean."""
-    mean, variance = EWMean(1.0 / MEMORY), EWVar(1.0 / MEMORY)
+    mean, variance = EWMean(1.0 / RIVALS_MEMORY), EWVar(1.0 / RIVALS_MEMORY)
     scores = np.zeros(len(series.values))
     for row, value in enumerate(series.values.tolist()):
         if row >= 10:
@@ -117,28 +148,12 @@ def leaky_bucket(series: Series) -> Floats:
     return scores
 
 
-DETECTORS: dict[str, Detector] = {
-    "busy hours": busy_hours,
-    "baseline of the detector": baseline,
+STILLWATCH: dict[str, Detector] = {"Stillwatch": stillwatch, "its baseline, gauges taken for counts": as_counts}
+RIVALS: dict[str, Detector] = {
     "static limit": static_limit,
     "EW z-score": ew_z_score,
-    "River HalfSpaceTrees": half_space_trees,
+    "River HalfSpaceTrees alone": half_space_trees,
     "River GaussianScorer": gaussian_scorer,
     "River StandardAbsoluteDeviation": standard_absolute_deviation,
     "leaky bucket": leaky_bucket,
 }
-
-
-def cooled_down(scores: Floats, rows: int = COOL_DOWN) -> Floats:
-    """Scores without those that follow one at least as high within so many rows."""
-    cooled = scores.astype(float).copy()
-    highest: deque[tuple[int, float]] = deque()
-    for row, score in enumerate(scores.tolist()):
-        while highest and highest[0][0] < row - rows:
-            highest.popleft()
-        if highest and highest[0][1] >= score:
-            cooled[row] = -np.inf
-        while highest and highest[-1][1] <= score:
-            highest.pop()
-        highest.append((row, score))
-    return cooled

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.nab.detectors import cooled_down
-from benchmarks.nab.scoring import Series, score_corpus
+from benchmarks.nab.detectors import stillwatch, ten_rows
+from benchmarks.nab.scoring import Series, score_corpus, told
 
 ROWS = 1_000  # the first 150 count nothing
 
@@ -52,6 +52,39 @@ def test_one_threshold_holds_for_all_series() -> None:
     assert result.score == pytest.approx(100 * (4 - 20 * 0.11) / 4)
 
 
-def test_a_cool_down_leaves_the_first_and_what_is_louder() -> None:
-    cooled = cooled_down(np.array([0.0, 3, 2, 3, 4, 1, 1, 1, 2]), rows=2)
-    assert np.isfinite(cooled).tolist() == [True, True, False, False, True, False, False, False, True]
+def test_in_silence_only_the_first_row_is_told() -> None:
+    above = np.array([1, 1, 0, 1, 0, 0, 0, 1, 1], bool)
+    assert told(above, 0).tolist() == [0, 1, 3, 7, 8]
+    assert told(above, 2).tolist() == [0, 7]
+
+
+def test_silence_saves_false_detections() -> None:
+    scores = [alarms(*range(200, 205), 300)]
+    assert score_corpus([series((300, 399))], scores).false_detections == 5
+    assert score_corpus([series((300, 399))], scores, silence=50).false_detections == 1
+
+
+def test_what_begins_in_silence_is_missed() -> None:
+    assert score_corpus([series((300, 399))], [alarms(280, 300)], silence=50).found == 0
+
+
+def test_means_of_ten_rows_look_back_only() -> None:
+    assert ten_rows(np.arange(12.0)).tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5.5, 6.5]
+
+
+def test_a_gauge_that_leaves_its_level_either_way_is_the_highest_score() -> None:
+    steady = np.sin(np.arange(1_000) / 7) + 50
+    for jump in (-30, 30):
+        moved = steady.copy()
+        moved[700:720] += jump
+        scores = stillwatch(Series("made up", [row // 12 for row in range(1_000)], moved, []))
+        assert 700 <= int(scores.argmax()) <= 712
+
+
+def test_a_score_depends_on_the_past_only() -> None:
+    values = np.random.default_rng(5).lognormal(size=600)
+    hours = [row // 12 for row in range(600)]
+    other = np.concatenate([values[:500], 1_000 * values[500:]])
+    scores, others = (stillwatch(Series("made up", hours, part, [])) for part in (values, other))
+    assert scores[:500].tolist() == others[:500].tolist()
+    assert scores[500:].tolist() != others[500:].tolist()

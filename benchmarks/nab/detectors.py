@@ -1,7 +1,7 @@
 """Univariate detectors, each giving every row a score, online: the detector's baseline, and rivals."""
 
 from collections.abc import Callable
-from math import log1p, sqrt
+from math import expm1, log1p, sqrt
 
 import numpy as np
 from river.anomaly import GaussianScorer, HalfSpaceTrees, StandardAbsoluteDeviation
@@ -10,6 +10,7 @@ from river.stats import EWMean, EWVar, Mean
 from benchmarks.nab.busy_hours import BusyHours
 from benchmarks.nab.scoring import Floats, Series
 from stream_app.detection.features import CODES, FEATURES
+from stream_app.detection.rhythms import Rhythm
 from stream_app.detection.scorers import Baseline, Prior
 
 REQUESTS = FEATURES[CODES.index("requests_60s")]
@@ -34,8 +35,17 @@ def stillwatch(series: Series) -> Floats:
     of a day, that of the last half hour, and that of the hour in the week. Like all shapes it is judged over ten
     windows; the largest of the three scores counts, as they are on one scale.
     """
+    return _by_residuals(series, _hour_residuals)
+
+
+def stillwatch_by_day(series: Series) -> Floats:
+    """The same with the rhythm that the detector has, of the day alone."""
+    return _by_residuals(series, _rhythm_residuals)
+
+
+def _by_residuals(series: Series, by_hour: Callable[[Series, Floats], Floats]) -> Floats:
     values = (series.values - series.values[: series.probation].mean()) / _spread(series)
-    residuals = (_level_residuals(values, MEMORY), _level_residuals(values, RECENT), _hour_residuals(series, values))
+    residuals = (_level_residuals(values, MEMORY), _level_residuals(values, RECENT), by_hour(series, values))
     return np.maximum.reduce([_scored(np.abs(ten_rows(part)) * sqrt(ROWS)) for part in residuals])
 
 
@@ -64,6 +74,19 @@ def _hour_residuals(series: Series, values: Floats) -> Floats:
         hours.judged_hour = hour
         residuals[row] = value - hours.expected() if row else 0.0
         hours.learn_one(hour, value, MEMORY)
+    return residuals
+
+
+def _rhythm_residuals(series: Series, values: Floats) -> Floats:
+    """By the detector's rhythm; values stand for logarithms of requests, in the middle of their hour."""
+    rhythm, level, residuals = Rhythm(), 0.0, np.zeros(len(values))
+    for row, (hour, value) in enumerate(zip(series.hours, values.tolist(), strict=True)):
+        minute, counted = hour * 60 + 30, expm1(min(value, 600.0))
+        shift = rhythm.shifts(minute).minutes
+        residuals[row] = value - level - shift if row else 0.0
+        for windows in (rhythm.minutes, rhythm.blocks):
+            rhythm.gather(minute, windows, counted, level)
+        level += (value - shift - level) / min(row + 1, MEMORY)
     return residuals
 
 
@@ -148,7 +171,11 @@ def leaky_bucket(series: Series) -> Floats:
     return scores
 
 
-STILLWATCH: dict[str, Detector] = {"Stillwatch": stillwatch, "its baseline, gauges taken for counts": as_counts}
+STILLWATCH: dict[str, Detector] = {
+    "Stillwatch": stillwatch,
+    "Stillwatch, hours of the day only": stillwatch_by_day,
+    "its baseline, gauges taken for counts": as_counts,
+}
 RIVALS: dict[str, Detector] = {
     "static limit": static_limit,
     "EW z-score": ew_z_score,

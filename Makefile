@@ -47,6 +47,7 @@ bench: setup ## Run the benchmarks (an hour)
 	@$(RUN) benchmarks.prompt_scores evaluate
 	@$(RUN) benchmarks.prompt_series
 	@$(RUN) benchmarks.nab
+	@$(RUN) benchmarks.calibration
 
 quality: setup ## Measure what is found, how soon, and what is found in vain, beside rivals (a quarter of an hour)
 	@$(RUN) benchmarks.quality --out benchmarks/results

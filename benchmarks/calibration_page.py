@@ -15,6 +15,8 @@ ANY, ANY_ABOVE_FLOOR = "any feature", "any feature above its floor"
 _RESAMPLES, _SEED = 400, 1
 #: Fewer windows than this beyond a level, were it right, say nothing of it: the cell stays empty.
 _LEAST_EXPECTED = 1.0
+#: Who has seen none of something may be sure by 95 % that no more than this was to be expected.
+_NONE = 3.0
 #: Lines of the chart; the others are in the table.
 _DRAWN = (
     *("requests_10s", "requests_60s", "requests_600s", "input_tokens_600s", "output_per_request_600s"),
@@ -28,8 +30,8 @@ _POWERS = -5, 0
 _INTRODUCTION = """\
 A score of .999 says that one ordinary window of this tenant in a thousand lies beyond. Here nothing happens, and every
 window is scored at the moment before it is learned. A cell is how many times as often as said a score was reached: 1 is
-right, below 1 is calmer than said, above 1 means more alarms. Intervals are 95 %, bootstrapped over tenants. A
-cell is empty where not even one window was to be expected."""
+right, below 1 is calmer than said, above 1 means more alarms. Intervals are 95 %, bootstrapped over tenants;
+where none was seen the bound takes windows for independent. A cell is empty where not even one was to be expected."""
 _REPEAT = """\
 `python -m benchmarks.calibration --seed {seed} --scale {scale}` repeats it; decisions are left at observe, so that
 everything is learned."""
@@ -85,6 +87,8 @@ def _cell(parts: Sequence[NDArray[np.float64]], level: float) -> str:
     nominal = 1.0 - level
     if counts.sum() * nominal < _LEAST_EXPECTED:
         return ""
+    if not beyond.any():
+        return f"0 (< {_short(_NONE / counts.sum() / nominal)})"
     factor = beyond.sum() / counts.sum() / nominal
     drawn = np.random.default_rng(_SEED).integers(len(parts), size=(_RESAMPLES, len(parts)))
     low, high = np.quantile(beyond[drawn].sum(1) / counts[drawn].sum(1) / nominal, (0.025, 0.975))

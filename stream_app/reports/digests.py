@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from msgspec import UNSET, Struct, field
 
 from stream_app.detection.decisions import Action, Decision
+from stream_app.detection.features import CODES, FEATURES
 from stream_app.detection.operators import OperatorRecord, RecordType
 from stream_app.quantities import clock, number, printable
 from stream_app.reports import pages
+from stream_app.stories import track_title
 
 _STYLE = Path(pages.__file__).with_name("page.css").read_text()
 #: Rows of a table; the rest is counted. A digest is read in a minute.
@@ -29,6 +31,7 @@ class Counts(Struct):
     actions: Counter[tuple[Action, bool]] = field(default_factory=Counter)
     reasons: Counter[tuple[str, Action]] = field(default_factory=Counter)
     subjects: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
     budget_share: float = 0.0
     withheld: int = 0
     ids: set[str] = field(default_factory=set)
@@ -42,6 +45,8 @@ class Counts(Struct):
         reason = decision.reasons[0].code if decision.reasons else decision.origin
         self.reasons[reason, decision.action] += 1
         self.subjects.add(decision.key)
+        if decision.action.severity >= Action.THROTTLE.severity and not decision.simulated:
+            self.denied.add(decision.key)
         budget = decision.harm_budget
         if budget is not UNSET:
             self.withheld += budget.withheld is not UNSET
@@ -71,9 +76,10 @@ class Part(NamedTuple):
 
 
 class Digest(NamedTuple):
-    """What is told, in order."""
+    """What is told, in order; ``short`` is all of it in a sentence or two."""
 
     title: str
+    short: str
     parts: list[Part]
 
 
@@ -99,7 +105,22 @@ def digest(
         _others(words),
         _budget(counts),
     ]
-    return Digest(f"Stillwatch from {since} to {until}", parts)
+    return Digest(f"Stillwatch from {since} to {until}", _in_short(counts, new, words), parts)
+
+
+def _in_short(counts: Counts, new: Sequence[Mapping[str, Any]], words: Sequence[OperatorRecord]) -> str:
+    confirmed = [one for one in new if one["status"] == "confirmed"]
+    taken = sum(one.get("tokens_taken", 0) for one in confirmed)
+    tokens = f", which have taken {number(taken)} output tokens" if taken else ""
+    members = number(sum(one["member_count"] for one in confirmed))
+    found = f"{_many(len(confirmed), 'new campaign')} confirmed, of {members} accounts{tokens}" if confirmed else ""
+    denied = f"{_many(len(counts.denied), 'subject')} throttled, challenged or blocked"
+    back = _many(sum(map(_is_correction, words)), "correction")
+    return f"{found or 'No new campaign confirmed'}. {denied}; {back} by people."
+
+
+def _many(count: int, name: str) -> str:
+    return f"{number(count)} {name}{'' if count == 1 else 's'}"
 
 
 def _decisions(counts: Counts) -> Part:
@@ -121,13 +142,18 @@ def _reasons(counts: Counts) -> Part:
     ranked = sorted(by_reason.items(), key=lambda entry: (-entry[1].total(), entry[0]))
     rows = [
         (
-            printable(reason),
+            _reason(reason),
             number(made.total()),
             ", ".join(f"{number(made[action])} {action}" for action in reversed(Action) if made[action]),
         )
         for reason, made in ranked
     ]
     return _cut(Part("Reasons", "By the main reason of each.", ("Reason", "Decisions", "Of these"), rows))
+
+
+def _reason(code: str) -> str:
+    """A feature's code in words; anything else as it is."""
+    return track_title(FEATURES[CODES.index(code)]) if code in CODES else printable(code)
 
 
 def _campaigns(new: Sequence[Mapping[str, Any]]) -> Part:
@@ -137,13 +163,16 @@ def _campaigns(new: Sequence[Mapping[str, Any]]) -> Part:
             printable(one["campaign_id"]),
             f"{one['status']} {one['kind']}".replace("_", " "),
             number(one["member_count"]),
+            number(one["tokens_taken"]) if one.get("tokens_taken") else "",
             clock(one["first_alert_time"]),
             f"stillwatch campaigns dossier {printable(one['campaign_id'])}",
         )
         for one in ranked
     ]
     told = f"{number(len(new))} with a first alert in this time." if new else "None."
-    return _cut(Part("New campaigns", told, ("Campaign", "What", "Members", "First alert", "Dossier"), rows))
+    return _cut(
+        Part("New campaigns", told, ("Campaign", "What", "Members", "Tokens taken", "First alert", "Dossier"), rows)
+    )
 
 
 def _corrections(words: Sequence[OperatorRecord]) -> Part:
@@ -164,6 +193,8 @@ def _is_correction(record: OperatorRecord) -> bool:
     return record.type in _CORRECTIONS or is_milder
 
 
+#: Columns of figures.
+_NUMBERS = {"Enforced", "Simulated", "Decisions", "Members", "Tokens taken"}
 _WORD_COLUMNS = ("When", "What", "Subject", "By", "Reason")
 
 
@@ -191,7 +222,7 @@ def _cut(part: Part) -> Part:
 
 def to_markdown(told: Digest) -> str:
     """For a chat or a wiki."""
-    lines = [f"# {told.title}"]
+    lines = [f"# {told.title}", "", told.short]
     for part in told.parts:
         lines += ["", f"## {part.title}", "", part.told]
         if part.rows:
@@ -211,12 +242,17 @@ def to_html(told: Digest) -> str:
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(told.title)}</title>\n<style>\n{_STYLE}</style>\n"
-        f"<main>\n<header><h1>{escape(told.title)}</h1></header>\n{parts}\n</main>\n</html>\n"
+        f'<main>\n<header><h1>{escape(told.title)}</h1><p class="verdict">{escape(told.short)}</p></header>\n'
+        f"{parts}\n</main>\n</html>\n"
     )
 
 
 def _section(part: Part) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in part.columns)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in part.rows)
+    tags = [' class="n"' if name in _NUMBERS else "" for name in part.columns]
+    head = "".join(f"<th{tag}>{escape(name)}</th>" for tag, name in zip(tags, part.columns, strict=True))
+    rows = "".join(
+        "<tr>" + "".join(f"<td{tag}>{escape(cell)}</td>" for tag, cell in zip(tags, row, strict=True)) + "</tr>"
+        for row in part.rows
+    )
     table = f"<table><thead><tr>{head}</tr></thead>{rows}</table>" if part.rows else ""
     return f"<section><h2>{escape(part.title)}</h2><p>{escape(part.told)}</p>{table}</section>"

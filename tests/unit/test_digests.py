@@ -52,7 +52,7 @@ def a_week() -> Digest:
     ]
     campaigns = [
         campaign("c-candidate", "candidate", "2026-01-02T00:00:00Z"),
-        campaign("c-found", "confirmed", "2026-01-05T00:00:00Z"),
+        campaign("c-found", "confirmed", "2026-01-05T00:00:00Z") | {"tokens_taken": 12_000_000},
         campaign("c-old", "confirmed", "2025-12-01T00:00:00Z"),
     ]
     records = [
@@ -72,6 +72,15 @@ def rows(title: str) -> list[tuple[str, ...]]:
 def test_decisions_of_the_period_are_counted_once_by_action_and_reason() -> None:
     assert rows("Decisions") == [("block", "1", "0"), ("observe", "0", "1"), ("allow", "1", "0")]
     assert rows("Reasons") == [("requests_surge", "2", "1 block, 1 observe"), ("operator", "1", "1 allow")]
+
+
+def test_it_is_told_in_short_first() -> None:
+    short = a_week().short
+    assert short.startswith("1 new campaign confirmed, of 7 accounts, which have taken 12,000,000 output tokens.")
+    assert "1 subject throttled, challenged or blocked; 2 corrections by people" in short
+    assert short in to_markdown(a_week())
+    known = digest(WEEK, [decision(1, Action.BLOCK, reasons=[Reason("requests_60s", 9, 1, "", 60, 1)])], [], [])
+    assert "| Requests in 60 s | 1 |" in to_markdown(known)
 
 
 def test_new_campaigns_are_named_with_their_dossier_the_confirmed_first() -> None:
@@ -103,6 +112,7 @@ def test_markdown_and_html_hold_the_same_and_nothing_breaks_out_of_a_cell() -> N
 
 def test_a_quiet_week_says_so() -> None:
     quiet = to_markdown(digest(WEEK, [], [], []))
+    assert "No new campaign confirmed. 0 subjects throttled" in quiet
     assert "0 decisions on 0 subjects" in quiet
     assert quiet.count("None.") == 3
 

@@ -44,8 +44,8 @@ ALLOWED: dict[str, set[str]] = {
         *("verifications", "web_security"),
     },
     "console": {
-        *("__version__", "adapters", "detection", "memberships", "plots", "quantities"),
-        *("reports", "settings", "signed_records", "stories", "topology", "web_security"),
+        *("__version__", "adapters", "detection", "dossiers", "memberships", "plots", "quantities"),
+        *("reports", "settings", "signatures", "signed_records", "stories", "topology", "web_security"),
     },
     "agents": {"adapters", "detection", "metrics"},
     "app": {"adapters", "agents", "detection", "metrics", "settings", "sharing", "signatures", "topology"},

@@ -13,10 +13,11 @@ from rich.console import Console
 from stream_app.adapters.campaign_topic import read_campaigns
 from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.cli.campaign_plots import draw_campaign
-from stream_app.cli.dossier import FORMS, make_dossier
+from stream_app.cli.dossier import make_dossier
 from stream_app.cli.explanations import SUFFIXES, refuse
 from stream_app.cli.operator_records import Order, ends_after, orders, write
 from stream_app.detection.operators import RecordType
+from stream_app.dossiers.forms import FORMS
 from stream_app.reports.dossiers import headline, story
 from stream_app.reports.feedback import line, progress
 from stream_app.settings import SettingsError, load_settings

@@ -16,7 +16,7 @@ from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.adapters.operator_topic import publish
 from stream_app.adapters.topic_admin import check_rights
 from stream_app.app import DEFAULT_POLICY
-from stream_app.console.people import PeopleError, SignIns, one_token, read_networks, read_tokens
+from stream_app.console.people import PeopleError, SignIns, TokensFile, one_token, read_networks
 from stream_app.console.service import Running, start_console
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.logs import log_to_stderr
@@ -58,17 +58,18 @@ def _people(settings: Settings) -> tuple[SignIns, str | None]:
     """Who may sign in; without any rule for it, who has started this, by a token for this run alone."""
     proxies = read_networks(settings.console_trusted_proxies or "")
     if settings.console_tokens_file is not None:
-        return SignIns(read_tokens(settings.console_tokens_file), proxies, settings.console_group_prefix), None
+        return SignIns(TokensFile(settings.console_tokens_file), proxies, settings.console_group_prefix), None
     if proxies:
         return SignIns({}, proxies, settings.console_group_prefix), None
     token, people = one_token(getpass.getuser())
     return SignIns(people, []), token
 
 
-def _policy(settings: Settings) -> Policy:
+def _policy(settings: Settings) -> tuple[str, Policy]:
     path = settings.policy or DEFAULT_POLICY
     try:
-        return load_policy(path.read_text(encoding="utf-8"), str(path))
+        text = path.read_text(encoding="utf-8")
+        return text, load_policy(text, str(path))
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror or error}") from error
 
@@ -86,7 +87,7 @@ def _check_access(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, sign_ins: SignIns, policy: Policy, address: tuple[str, int], token: str | None
+    settings: Settings, sign_ins: SignIns, policy: tuple[str, Policy], address: tuple[str, int], token: str | None
 ) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

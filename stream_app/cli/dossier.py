@@ -2,13 +2,11 @@
 
 import os
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from stream_app import __version__
 from stream_app.cli.dossier_sources import log_entries, look_up
@@ -16,16 +14,10 @@ from stream_app.cli.explanations import refuse
 from stream_app.dossiers import pages, papers
 from stream_app.dossiers.chains import differences
 from stream_app.dossiers.contents import compose
+from stream_app.dossiers.forms import FORMS
 from stream_app.dossiers.redaction import Pseudonyms, redact
 from stream_app.dossiers.seals import NoDossierError, parse, problems, seal
 from stream_app.signatures import KeyFileError, Verifier, load_signer, load_verifier
-
-#: How each form is made from a sealed dossier.
-FORMS: dict[str, Callable[[dict[str, Any]], bytes]] = {
-    "json": orjson.dumps,
-    "html": lambda sealed: pages.render(sealed).encode(),
-    "pdf": papers.render,
-}
 
 
 def make_dossier(

@@ -5,21 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from stream_app.adapters.decision_log import DecisionLogError, LogRecord, read_records
 from stream_app.cli.campaign_plots import decisions_file, load_of
 from stream_app.cli.explanations import reading
-from stream_app.detection.decisions import Decision
 from stream_app.dossiers.chains import Entry
 from stream_app.dossiers.contents import Sources
+from stream_app.dossiers.selections import decisions_in, is_entry_of, names_any
 from stream_app.settings import load_settings
 from stream_app.topology import TopicName
 
 #: Records between two steps of the progress shown: each costs as much as some twenty records.
 _PROGRESS_RECORDS = 5_000
-
-_decoder = msgspec.json.Decoder(Decision)
 
 
 def look_up(campaign: dict[str, Any], folder: Path | None) -> Sources:
@@ -27,13 +24,8 @@ def look_up(campaign: dict[str, Any], folder: Path | None) -> Sources:
     notes: list[str] = []
     ids = {campaign["campaign_id"], *campaign["aliases"]}
     entries = list(log_entries(ids, folder, notes))
-    decisions: dict[str, Decision] = {}
-    for entry in entries:
-        decision = _decision(entry, ids)
-        if decision is not None:
-            decisions.setdefault(decision.decision_id, decision)  # a repeat after a crash is the same decision
     load = load_of(campaign, folder, notes)
-    return Sources(campaign, list(decisions.values()), entries, load, notes)
+    return Sources(campaign, decisions_in(entries, ids), entries, load, notes)
 
 
 def log_entries(ids: set[str], folder: Path | None, notes: list[str]) -> Iterator[Entry]:
@@ -57,25 +49,14 @@ def log_entries(ids: set[str], folder: Path | None, notes: list[str]) -> Iterato
 
 
 def _is_about(name: TopicName, record: LogRecord, ids: set[str]) -> bool:
-    if name is TopicName.CAMPAIGN_LOG:
-        return (record.key or b"").partition(b"/")[0].decode(errors="replace") in ids
-    return any(f'"{one}"'.encode() in (record.value or b"") for one in ids)
+    return is_entry_of(record.key, ids) if name is TopicName.CAMPAIGN_LOG else names_any(record.value, ids)
 
 
 def _file_entries(ids: set[str], folder: Path) -> Iterator[Entry]:
     campaigns = folder / "campaigns.jsonl" if folder.is_dir() else folder
-    wanted = [f'"{one}"'.encode() for one in ids]
     for path in (campaigns, decisions_file(folder)):
         if path is None or not path.exists():
             continue
         for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            if any(one in line for one in wanted):
+            if names_any(line, ids):
                 yield Entry(f"{path.name}, line {number}", b"", line)
-
-
-def _decision(entry: Entry, ids: set[str]) -> Decision | None:
-    try:
-        decision = _decoder.decode(entry.value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None  # a campaign's entry
-    return decision if decision.campaign_id in ids else None

@@ -14,6 +14,8 @@ MAX_CAMPAIGNS = 2_000
 MAX_CHANGES = 200
 #: Campaigns put together whole are kept for so many: one is drawn again with every look at it.
 _MAX_WHOLE = 8
+#: Which campaigns are shown first.
+_ORDER = {"confirmed": 0, "candidate": 1}
 
 
 class Change(Struct, frozen=True):
@@ -73,14 +75,14 @@ class CampaignTable:
             changes.append(change)
 
     def headers(self) -> list[dict[str, Any]]:
-        """All campaigns without their members, the confirmed first, then the newest."""
+        """All campaigns without their members: the confirmed first, then those that a person would rather confirm."""
         found = [
             entry.header | {"member_count": len(entry.members) + entry.dropped}
             for entry in self._entries.values()
             if entry.header is not None
         ]
         found.sort(key=lambda one: str(one["first_alert_time"]), reverse=True)
-        return sorted(found, key=lambda one: one["status"] != "confirmed")
+        return sorted(found, key=lambda one: (_ORDER.get(one["status"], len(_ORDER)), -one.get("priority", 0.5)))
 
     def find(self, campaign_id: str) -> dict[str, Any] | None:
         """A campaign with its members, the surest first, under any of its ids; 10,000 members take some 60 ms once."""

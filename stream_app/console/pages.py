@@ -21,26 +21,46 @@ from stream_app.quantities import duration
 #: How far back the overview's plot reaches: a shift.
 _PLOTTED_MIN = 8 * 60
 _NEWEST = 12
+#: How long a decision that has ended may still be counted.
+_SUMMARY_MS = 5_000
+
+
+class Summary:
+    """What the overview shows, put together once for everybody who looks: a full view takes a third of a second."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._at_ms = 0
+        self._values: dict[str, Any] = {}
+
+    def of(self, desk: Desk) -> dict[str, Any]:
+        """The template's values, anew after a change, and after a while in which decisions may have ended."""
+        if desk.view.version != self._version or desk.now_ms - self._at_ms >= _SUMMARY_MS:
+            self._version, self._at_ms, self._values = desk.view.version, desk.now_ms, _summary(desk)
+        return self._values
+
+
+SUMMARY: web.AppKey[Summary] = web.AppKey("summary", Summary)
 
 
 async def overview(request: web.Request) -> web.Response:
     """What holds now, which campaigns there are, and what was decided last."""
     desk = request.app[DESK]
+    return render(request, "overview.html", **request.app[SUMMARY].of(desk), workers=desk.workers())
+
+
+def _summary(desk: Desk) -> dict[str, Any]:
     now = desk.now_ms
     held = desk.view.in_force(now)
-    newest = nlargest(_NEWEST, desk.view.log, key=lambda row: (row.issued_ms, row.revision))
-    return render(
-        request,
-        "overview.html",
-        held=counted(held),
-        denied=sum(row.action.severity >= Action.THROTTLE.severity and not row.is_simulated for row in held),
-        would_deny=sum(row.action.severity >= Action.THROTTLE.severity and row.is_simulated for row in held),
-        campaigns=campaign_lines(desk, held),
-        newest=newest,
-        figure=_decided(desk.view.log, now),
-        budget=desk.view.budget(now),
-        workers=desk.workers(),
-    )
+    return {
+        "held": counted(held),
+        "denied": sum(row.action.severity >= Action.THROTTLE.severity and not row.is_simulated for row in held),
+        "would_deny": sum(row.action.severity >= Action.THROTTLE.severity and row.is_simulated for row in held),
+        "campaigns": campaign_lines(desk, held),
+        "newest": nlargest(_NEWEST, desk.view.log, key=lambda row: (row.issued_ms, row.revision)),
+        "figure": _decided(desk.view.log, now),
+        "budget": desk.view.budget(now),
+    }
 
 
 def campaign_lines(desk: Desk, held: list[Row]) -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from hashlib import blake2b, sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 #: A working day; then one signs in again.
@@ -17,6 +18,8 @@ SESSION_S = 12 * 3_600
 #: Shorter ones could be guessed.
 MIN_TOKEN_CHARS = 24
 _MAX_NAME_CHARS = 200
+
+_log = structlog.get_logger()
 
 
 class PeopleError(Exception):
@@ -73,6 +76,47 @@ def read_tokens(path: Path) -> dict[bytes, Person]:
     return found
 
 
+class TokensFile(Mapping[bytes, Person]):
+    """The people of a file, read again when the file is another; one that cannot be used changes nothing.
+
+    Costs a look at the file's size and time at every question. Raises ``PeopleError`` when it cannot be used at first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = _stamp(path)
+        self._people = read_tokens(path)
+
+    def __getitem__(self, token_hash: bytes) -> Person:
+        return self._current()[token_hash]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._current())
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def _current(self) -> Mapping[bytes, Person]:
+        if (stamp := _stamp(self._path)) != self._seen:
+            self._seen = stamp
+            try:
+                self._people = read_tokens(self._path)
+            except PeopleError as error:
+                _log.warning("the list of people is left as it was", error=str(error))
+            else:
+                _log.info("the list of people was read again", people=len(self._people))
+        return self._people
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file: its time, size and place; nothing when it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def read_networks(text: str) -> list[IPv4Network | IPv6Network]:
     """Addresses or networks with commas between; raises ``PeopleError``."""
     try:
@@ -85,7 +129,7 @@ class SignIns:
     """Knows people by their token, their session, or a trusted proxy's headers, and forms by their token.
 
     Sessions and forms are signed with a secret of this process: after a restart people sign in again. Nothing is kept
-    for a person.
+    for a person. ``tokens`` may change: who is in it no more, or in another role, signs in anew.
     """
 
     def __init__(
@@ -128,7 +172,8 @@ class SignIns:
         if not hmac.compare_digest(signature.encode(), self._sign("session", told).encode()):
             return None
         session = msgspec.json.decode(urlsafe_b64decode(told), type=_Session)
-        return Person(session.name, session.role) if session.expires_s > now_s else None
+        person = Person(session.name, session.role)
+        return person if session.expires_s > now_s and person in self._tokens.values() else None
 
     def form_token(self, person: Person) -> str:
         """What a form must bring along, so that no other site can send it in the person's name."""

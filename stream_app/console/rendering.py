@@ -31,7 +31,10 @@ _LAST_MS = 253_402_300_799_000
 
 
 class Desk(NamedTuple):
-    """Everything that pages are made from. ``publish`` writes an operator record and waits for its offset."""
+    """Everything that pages are made from. ``publish`` writes an operator record and waits for its offset.
+
+    ``seed_policy``, of ``seed_text``, holds until an operator has set one.
+    """
 
     settings: Settings
     view: View
@@ -41,6 +44,7 @@ class Desk(NamedTuple):
     publish: Callable[[OperatorRecord], int]
     workers: "Callable[[], list[WorkerHealth]]"
     clock: Callable[[], float] = time.time
+    seed_text: str = ""
 
     @property
     def now_ms(self) -> int:

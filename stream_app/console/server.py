@@ -11,12 +11,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from stream_app.console.action_pages import act, sign_in, sign_in_page, sign_out
 from stream_app.console.campaign_pages import campaign, campaigns, traffic
 from stream_app.console.decision_pages import decision, decisions, tenant, timeline
+from stream_app.console.dossier_files import dossier_file
+from stream_app.console.feedback_pages import feedback
 from stream_app.console.guards import CLOCK, MAX_FORM_BYTES, SIGN_INS, Next, check_form, know_person, set_headers
 from stream_app.console.live import LISTENERS, Listeners, let_go, live
 from stream_app.console.metrics import ConsoleMetrics
-from stream_app.console.pages import audit, overview, policy_page
+from stream_app.console.pages import SUMMARY, Summary, audit, overview, policy_page
 from stream_app.console.people import SignIns
 from stream_app.console.rendering import DESK, Desk, render
+from stream_app.console.what_if_pages import RUNS, run_what_if, stop_runs, what_if, what_if_page, what_if_result
+from stream_app.console.what_if_runs import WhatIfRuns
 
 _STATIC = Path(__file__).with_name("static")
 #: A view is not worth looking at when it is older than this.
@@ -37,7 +41,8 @@ def create_console_app(
         client_max_size=MAX_FORM_BYTES,
     )
     app[DESK], app[SIGN_INS], app[LISTENERS], app[CLOCK] = desk, sign_ins, Listeners(), desk.clock
-    app.on_shutdown.append(let_go)
+    app[SUMMARY], app[RUNS] = Summary(), WhatIfRuns(desk.settings)
+    app.on_shutdown.extend((let_go, stop_runs))
     pages = {
         "/": overview,
         "/decisions": decisions,
@@ -47,7 +52,12 @@ def create_console_app(
         "/campaigns": campaigns,
         "/campaign": campaign,
         "/campaign/traffic": traffic,
+        "/campaign/dossier": dossier_file,
+        "/feedback": feedback,
         "/policy": policy_page,
+        "/what-if": what_if,
+        "/what-if/result": what_if_result,
+        "/what-if/page": what_if_page,
         "/audit": audit,
         "/sign-in": sign_in_page,
         "/live": live,
@@ -55,6 +65,7 @@ def create_console_app(
         "/ready": _ready,
     }
     app.add_routes([web.get(path, page) for path, page in pages.items()])
+    app.add_routes([web.post("/what-if", run_what_if)])
     app.add_routes([web.post("/actions", act), web.post("/sign-in", sign_in), web.post("/sign-out", sign_out)])
     app.router.add_static("/static/", _STATIC)
     app.router.add_get("/metrics", _exposing(registry))

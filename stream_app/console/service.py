@@ -45,12 +45,15 @@ class Running:
 async def start_console(  # noqa: PLR0917
     settings: Settings,
     sign_ins: SignIns,
-    policy: Policy,
+    policy: tuple[str, Policy],
     registry: CollectorRegistry,
     address: tuple[str, int],
     publish: Callable[[OperatorRecord], int],
 ) -> Running:
-    """Start on this event loop; raises ``OSError`` when the address cannot be listened on, ``WebSecurityError``."""
+    """Start on this event loop, with this text and policy until an operator has set one.
+
+    Raises ``OSError`` when the address cannot be listened on, ``WebSecurityError``.
+    """
     view, extracts, watch = View(), Extracts(), WorkerWatch(settings.console_workers or "")
     loop = asyncio.get_running_loop()
 
@@ -59,7 +62,8 @@ async def start_console(  # noqa: PLR0917
         asyncio.run_coroutine_threadsafe(_apply(view, records), loop).result()
 
     reader = TopicsReader(settings, deliver)
-    desk = Desk(settings, view, reader, extracts, policy, publish, watch.health)
+    text, seed = policy
+    desk = Desk(settings, view, reader, extracts, seed, publish, watch.health, seed_text=text)
     # People sign in; the token that programs show elsewhere is not theirs.
     limits = guards(settings.model_copy(update={"web_token_file": None, "web_client_ca_file": None}))
     tls = tls_context(settings)

@@ -39,7 +39,8 @@ def lasting(key: str, **changes: Any) -> dict[str, Any]:
 
 
 async def started(settings: Settings, sign_ins: SignIns) -> Running:
-    policy = load_policy(DEFAULT_POLICY.read_text(), "default")
+    text = DEFAULT_POLICY.read_text()
+    policy = text, load_policy(text, "default")
     address = ("127.0.0.1", 0)
     return await start_console(settings, sign_ins, policy, CollectorRegistry(), address, partial(publish, settings))
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -11,15 +12,43 @@ import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
+from stream_app.adapters.decision_log import LogRecord
+from stream_app.app import DEFAULT_POLICY
+from stream_app.console.dossier_files import document_of
+from stream_app.console.pages import Summary
 from stream_app.console.people import SignIns, one_token
-from tests.console_worlds import CAMPAIGN, World, decision, header, world_of
+from stream_app.console.what_if_pages import RUNS
+from stream_app.console.what_if_runs import Run
+from stream_app.topology import TopicName
+from tests.console_worlds import (
+    CAMPAIGN,
+    NOBODY,
+    NOW_MS,
+    NOW_S,
+    World,
+    decision,
+    header,
+    member_decision,
+    rfc3339,
+    world_of,
+)
 
 ADMIN, ANALYST, VIEWER = (
     {"X-Forwarded-User": role, "X-Forwarded-Groups": f"stillwatch-{role}"} for role in ("admin", "analyst", "viewer")
 )
 HTML = {"Accept": "text/html"}
 PAGES = (
-    *("/", "/decisions", "/campaigns", "/policy", "/audit", f"/campaign?id={CAMPAIGN}", "/policy?id=p1"),
+    *(
+        "/",
+        "/decisions",
+        "/campaigns",
+        "/feedback",
+        "/policy",
+        "/what-if",
+        "/audit",
+        f"/campaign?id={CAMPAIGN}",
+        "/policy?id=p1",
+    ),
     *("/tenant?id=tenant-10003", "/tenant?id=nobody", "/tenant", "/tenant/timeline?id=nobody", "/sign-in"),
     "/decision?id=tenant:tenant-00283%20observe%201200",
 )
@@ -27,9 +56,9 @@ PAGES = (
 Visit = Callable[[TestClient[Any, Any]], Awaitable[Any]]
 
 
-def visit(world: World, visiting: Visit, sign_ins: SignIns | None = None) -> Any:
+def visit(world: World, visiting: Visit, sign_ins: SignIns | None = None, app: Any = None) -> Any:
     async def run() -> Any:
-        async with TestClient(TestServer(world.app(sign_ins))) as client:
+        async with TestClient(TestServer(app or world.app(sign_ins))) as client:
             return await visiting(client)
 
     return asyncio.run(run())
@@ -274,3 +303,116 @@ def test_a_campaign_of_ten_thousand_is_drawn_within_a_second() -> None:
 
     taken = visit(world, visiting)
     assert max(taken) < 1, taken
+
+
+def test_feedback_tells_its_precision_and_what_waits_the_likeliest_first() -> None:
+    world = world_of(3)
+    for number, (is_confirmed, foreseen) in enumerate([(True, 0.5), (False, 0.4), (True, 0.8), (True, 0.3)]):
+        said = {"is_confirmed": is_confirmed, "by": "mara", "at": rfc3339(9_000 - 600 * number), "foreseen": foreseen}
+        told = header(3) | {"campaign_id": f"c-judged-{number}", "feedback": said}
+        world.tell(TopicName.CAMPAIGNS, told["campaign_id"], told)
+    for name, priority in (("c-unlikely", 0.1), ("c-likely", 0.9)):
+        told = header(3) | {"campaign_id": name, "status": "candidate", "priority": priority}
+        world.tell(TopicName.CAMPAIGNS, name, told)
+    text = got(world, "/feedback")[1]
+    assert "<b>75%</b>" in text  # confirmed
+    assert "<b>50%</b>" in text  # foreseen
+    assert text.index("c-likely") < text.index(CAMPAIGN) < text.index("c-unlikely")
+    assert 'class="shapes"' in text
+    assert "c-judged-3" in text
+
+
+def test_an_overview_is_put_together_once_for_all_who_look_until_something_changes() -> None:
+    world = world_of(3)
+    desk, summary = world.desk(), Summary()
+    first = summary.of(desk)
+    assert summary.of(desk) is first
+    world.decide(decision("tenant:new"))
+    assert summary.of(desk)["denied"] == first["denied"] + 1
+    later = world.desk(lambda: NOW_S + 3_700)
+    assert summary.of(later)["denied"] == 0
+
+
+def posted(world: World, path: str, headers: dict[str, str], **form: str) -> tuple[int, str]:
+    """A form sent, and what the page it leads to waits for, once that is there."""
+
+    async def visiting(client: TestClient[Any, Any]) -> tuple[int, str]:
+        page = await (await client.get(path, headers=HTML | headers)).text()
+        token = re.search(r'name="form_token" value="(\w+)"', page)[1]  # type: ignore[index]
+        answer = await client.post(path, data=form | {"form_token": token}, headers=HTML | headers)
+        while answer.status == 200 and (part := await client.get(f"{path}/result", headers=headers)).status == 202:
+            await asyncio.sleep(0.05)
+        return answer.status, await (part if answer.status == 200 else answer).text()
+
+    return visit(world, visiting)  # type: ignore[no-any-return]
+
+
+def test_an_analyst_asks_for_a_what_if_and_is_told_why_it_is_not_done() -> None:
+    world, text = world_of(1), DEFAULT_POLICY.read_text()
+    assert posted(world, "/what-if", VIEWER, policy=text, hours="1")[0] == 403
+    assert posted(world, "/what-if", ANALYST, policy="ladder: 3", hours="1")[0] == 400
+    assert posted(world, "/what-if", ANALYST, policy=text, hours="5")[0] == 400
+    status, told = posted(world, "/what-if", ANALYST, policy=text, hours="1")
+    assert status == 200
+    assert "Not done: " in told
+    assert f"127.0.0.1:{NOBODY}" in told
+
+
+def test_a_what_if_is_shown_in_figures_rules_and_subjects() -> None:
+    world = world_of(1)
+    made = decision("tenant:acme")
+    result = {
+        "history_s": 86_400.0,
+        "took_s": 3.2,
+        "events": 1_000,
+        "policies": {"old": "demo-1", "new": "demo-2"},
+        "verdict": "With demo-2 one subject would newly be blocked.",
+        "figures": [["decisions", "1", "2"]],
+        "notes": ["Tenants are learned anew."],
+        "rules": [{"rule": "ladder.block.enter", "old": "0.9", "new": "0.8"}],
+        "campaigns": [],
+        "subjects": [
+            {"subject": "tenant:acme", "tenant_id": "acme", "change": "newly denied", "decision": made}
+            | {"old": {"action": "allow", "denied_s": 0.0}, "new": {"action": "block", "denied_s": 60.0}}
+        ],
+    }
+    app = world.app()
+    app[RUNS].kept = [Run(1, "mara", NOW_MS, "demo-2", "24", result, b"<html>report</html>")]
+
+    async def visiting(client: TestClient[Any, Any]) -> tuple[str, str]:
+        part, page = (
+            await client.get("/what-if/result", headers=VIEWER),
+            await client.get("/what-if/page", headers=VIEWER),
+        )
+        assert "attachment" in page.headers["Content-Disposition"]
+        return await part.text(), await page.text()
+
+    part, page = visit(world, visiting, app=app)
+    for told in ("newly be blocked", "ladder.block.enter", "acme", "newly denied", "learned anew"):
+        assert told in part
+    assert page == "<html>report</html>"
+
+
+def test_a_dossier_takes_an_analyst_a_form_and_a_broker() -> None:
+    world, path = world_of(3), f"/campaign/dossier?id={CAMPAIGN}&form="
+    assert got(world, f"{path}pdf")[0] == 403
+    assert got(world, f"{path}exe", ANALYST)[0] == 400
+    assert got(world, "/campaign/dossier?id=nothing", ANALYST)[0] == 404
+    status, text, _ = got(world, f"{path}pdf", ANALYST)
+    assert status == 503
+    assert "The dossier cannot be made" in text
+
+
+def test_the_dossier_of_the_view_holds_its_records_and_decisions() -> None:
+    world = world_of(12)
+    campaign = world.view.campaigns.find(CAMPAIGN)
+    assert campaign is not None
+    rows = [(TopicName.CAMPAIGN_LOG, CAMPAIGN, header(12)), (TopicName.CAMPAIGN_LOG, "c-other", header(3))]
+    rows += [(TopicName.DECISION_LOG, "", member_decision(3)), (TopicName.DECISION_LOG, "", decision())]
+    records = [
+        (name, LogRecord(key.encode(), orjson.dumps(value), f"offset {place}", place, 0, []))
+        for place, (name, key, value) in enumerate(rows)
+    ]
+    told = document_of(campaign, records, None, ["no load"], datetime.fromtimestamp(NOW_S, UTC))
+    assert [one["place"] for one in told["chain"]["records"]] == ["offset 0", "offset 2"]
+    assert (told["decisions"]["total"], told["size"]["members"], told["notes"]) == (1, 12, ["no load"])

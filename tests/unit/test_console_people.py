@@ -11,6 +11,7 @@ from stream_app.console.people import (
     Person,
     Role,
     SignIns,
+    TokensFile,
     one_token,
     read_networks,
     read_tokens,
@@ -51,18 +52,18 @@ def test_a_list_that_cannot_be_used_is_one_line_without_a_token(tmp_path: Path, 
 
 
 def test_a_session_proves_who_it_is_until_it_ends() -> None:
-    sign_ins = SignIns({}, [])
+    sign_ins = SignIns({b"hash": MARA}, [])
     cookie = sign_ins.session_of(MARA, now_s=1_000)
     assert sign_ins.by_session(cookie, 1_000 + SESSION_S - 1) == MARA
     assert sign_ins.by_session(cookie, 1_000 + SESSION_S) is None
-    assert SignIns({}, []).by_session(cookie, 1_000) is None  # of another process
+    assert SignIns({b"hash": MARA}, []).by_session(cookie, 1_000) is None  # of another process
 
 
 @pytest.mark.parametrize(
     "change", [lambda c: c[:-1] + ("0" if c[-1] != "0" else "1"), lambda c: "x" + c, lambda _: "", lambda _: "."]
 )
 def test_a_forged_session_proves_nothing(change) -> None:  # type: ignore[no-untyped-def]
-    sign_ins = SignIns({}, [])
+    sign_ins = SignIns({b"hash": MARA}, [])
     assert sign_ins.by_session(change(sign_ins.session_of(MARA, now_s=1_000)), 1_000) is None
 
 
@@ -113,3 +114,17 @@ def test_roles_cover_those_before_them() -> None:
 def test_only_a_path_of_ours_is_gone_on_to(path: str) -> None:
     assert local_path(path) == "/"
     assert local_path("/tenant?id=a") == "/tenant?id=a"
+
+
+def test_a_list_that_changes_is_read_again_and_who_has_gone_is_let_out(tmp_path: Path) -> None:
+    path = tmp_path / "people"
+    path.write_text(f"analyst mara {TOKEN}\nviewer vic {OTHER}\n")
+    sign_ins = SignIns(TokensFile(path), [])
+    cookie = sign_ins.session_of(MARA, now_s=0)
+    path.write_text("nonsense")
+    assert (sign_ins.by_token(TOKEN), sign_ins.by_session(cookie, 1)) == (MARA, MARA)
+    path.unlink()
+    assert sign_ins.by_token(TOKEN) == MARA
+    path.write_text(f"viewer vic {OTHER}\nadmin ada {'c' * 32}\n")
+    assert sign_ins.by_token("c" * 32) == Person("ada", Role.ADMIN)
+    assert (sign_ins.by_token(TOKEN), sign_ins.by_session(cookie, 1)) == (None, None)

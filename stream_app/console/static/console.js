@@ -91,7 +91,7 @@ document.addEventListener("submit", (event) => {
 });
 
 // Keyboard: / finds, j and k go through rows, g and a letter goes to a page.
-const PAGES = { o: "/", d: "/decisions", c: "/campaigns", p: "/policy", a: "/audit" };
+const PAGES = { o: "/", d: "/decisions", c: "/campaigns", f: "/feedback", p: "/policy", a: "/audit" };
 let isGoing = false;
 function step(by) {
   const rows = $$("table.rows tbody a.go");

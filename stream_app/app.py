@@ -119,7 +119,7 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
         deliver=cast("Deliver", deliveries.put),
         instructions=_instructions(settings),
         crash=_crash_of(app),
-        on_campaigns=_on_campaigns(metrics, alerts),
+        on_campaigns=_on_campaigns(metrics, alerts, settings.console_url),
     )
     use_membership(app, ownership.take_over)
     app.topics.add(app.topic(settings.topic(settings.stage_topics.source), acks=False))
@@ -139,13 +139,13 @@ def create_app(settings: Settings, new_detector: NewDetector, to_records: Record
     return WorkerParts(app, [*logs, ownership, web, BrokerWatch(settings.broker), *told])
 
 
-def _on_campaigns(metrics: Metrics, alerts: CampaignAlerts | None) -> OnCampaigns:
+def _on_campaigns(metrics: Metrics, alerts: CampaignAlerts | None, console_url: str | None) -> OnCampaigns:
     def show(stage: CampaignStage | None) -> None:
         metrics.campaigns.show([] if stage is None else stage.campaigns)
         if alerts is not None and stage is None:
             alerts.forget()
         elif alerts is not None and stage is not None:
-            alerts.tell(alerts_of(stage))
+            alerts.tell(alerts_of(stage, console_url))
 
     return show
 

@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     console_workers: Annotated[
         str | None, Field(description="Addresses of workers whose readiness the console shows")
     ] = None
+    console_url: Annotated[str | None, Field(description="Where people reach the console; alerts lead there")] = None
     historic: Annotated[bool, Field(description="Events are old: let decisions live from now, not from then")] = False
     embedded: Annotated[bool, Field(description="The broker is the embedded one, which declares no topics")] = False
 
@@ -121,7 +122,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{server.strip()!r} is not host:port")
         return value
 
-    @field_validator("alertmanager_url")
+    @field_validator("alertmanager_url", "console_url")
     @classmethod
     def _is_web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("http://", "https://")):

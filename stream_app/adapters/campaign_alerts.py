@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import quote
 
 import aiohttp
 import numpy as np
@@ -41,15 +42,18 @@ class Taken(NamedTuple):
     last_ms: int
 
 
-def alerts_of(stage: CampaignStage) -> Alerts:
-    """The alerts of all confirmed campaigns that go on, by their labels; no tenant is named."""
+def alerts_of(stage: CampaignStage, console_url: str | None = None) -> Alerts:
+    """The alerts of all confirmed campaigns that go on, by their labels; no tenant is named.
+
+    With the console's address they lead to the campaign's page and its dossier, else they name the command.
+    """
     profiles = stage.profiles
     newest_ms = int(profiles.last_ms[: len(profiles)].max(initial=0))
     found: dict[Labels, Annotations] = {}
     for campaign in stage.campaigns:
         taken = _taken(stage, campaign)
         if campaign.status is Status.CONFIRMED and taken.last_ms >= newest_ms - _SILENT_MS:
-            found[_labels(campaign, taken)] = _annotations(campaign, taken)
+            found[_labels(campaign, taken)] = _annotations(campaign, taken, console_url)
     return found
 
 
@@ -74,13 +78,17 @@ def _labels(campaign: Campaign, taken: Taken) -> Labels:
     )
 
 
-def _annotations(campaign: Campaign, taken: Taken) -> Annotations:
+def _annotations(campaign: Campaign, taken: Taken, console_url: str | None) -> Annotations:
     kind, name = campaign.kind.value.replace("_", " "), campaign.campaign_id
+    links = {"dossier": f"stillwatch campaigns dossier {name}"}
+    if console_url:
+        page = f"{console_url.rstrip('/')}/campaign"
+        links = {"console": f"{page}?id={quote(name)}", "dossier": f"{page}/dossier?id={quote(name)}&form=pdf"}
     return {
         "summary": f"{kind} campaign {name}: {len(campaign.members)} accounts, {taken.requests} requests, "
         f"{taken.tokens} tokens taken",
         "description": f"Confirmed with confidence {campaign.confidence}. Evidence in: {', '.join(campaign.proofs)}.",
-        "dossier": f"stillwatch campaigns dossier {name}",
+        **links,
         "runbook_url": "docs/runbooks/CampaignDetected.md",
         "dashboard_url": "/d/stillwatch-campaigns",
     }

@@ -58,5 +58,6 @@ def _drawn(judged: Sequence[dict[str, Any]]) -> Markup | None:
             Series("own", "confirmed by people (precision)", shares["precision"]),
             Series("usual", "foreseen rightly", shares["foreseen_right"]),
         ],
+        most=100.0,
     )
     return series_figure(panel)

@@ -22,11 +22,19 @@ _TOLD = ("newly denied", "stricter", "milder", "released")
 
 async def what_if(request: web.Request) -> web.Response:
     """The form, and what the newest run, or another one, came to."""
+    return _form(request, policy_text(request.app[DESK]), "24")
+
+
+def _form(request: web.Request, text: str, chosen: str, problem: str = "") -> web.Response:
+    """The page, with what was filled in and why it was refused, if it was."""
     runs = request.app[RUNS]
     return render(
         request,
         "what-if.html",
-        text=policy_text(request.app[DESK]),
+        status=400 if problem else 200,
+        wrong=problem,
+        text=text,
+        chosen=chosen,
         hours=HOURS,
         run=runs.find(request.query.get("number", "")),
         others=runs.kept[::-1],
@@ -66,7 +74,7 @@ async def run_what_if(request: web.Request) -> web.Response:
         if runs.is_busy:
             raise ValueError("another what-if is going on: it takes both cores, so wait until it is done")
     except (PolicyError, ValueError) as error:
-        return render(request, "refused.html", status=400, told=str(error), back="/what-if")
+        return _form(request, text, hours, str(error))
     number = runs.kept[-1].number + 1 if runs.kept else 1
     runs.begin(text, Run(number, person.name, desk.now_ms, policy.version, hours))
     raise web.HTTPSeeOther(f"/what-if?number={number}")

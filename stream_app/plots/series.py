@@ -27,16 +27,19 @@ class Instant(Struct, frozen=True):
 
 
 class SeriesPanel(Struct, frozen=True):
-    """Series that share their slices and their unit, drawn in order."""
+    """Series that share their slices and their unit, drawn in order; ``most`` ends the scale, if it is given."""
 
     title: str
     bins: Bins
     series: Sequence[Series]
     instants: Sequence[Instant] = ()
     height: float = 150.0
+    most: float | None = None
 
     def highest(self) -> float:
         """The value at the upper edge, a round one."""
+        if self.most is not None:
+            return self.most
         return ticks(max(1.0, 1.05 * max((value for one in self.series for value in one.values), default=0.0)))[-1]
 
     def keys(self) -> list[Key]:

@@ -11,7 +11,7 @@ from tests.console_worlds import CAMPAIGN, World, decision, world_of
 
 Open = Callable[..., Page]
 PAGES = (
-    *("/", "/decisions", f"/campaign?id={CAMPAIGN}", "/policy", "/audit"),
+    *("/", "/decisions", f"/campaign?id={CAMPAIGN}", "/feedback", "/policy", "/what-if", "/audit"),
     *("/tenant?id=tenant-10003", "/decision?id=tenant:tenant-00283%20observe%201200", "/sign-in"),
 )
 
@@ -46,6 +46,12 @@ def test_from_the_overview_to_a_campaign_to_why_to_a_release(world: World, addre
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("undone by analyst")).to_be_visible()
     assert world.written[1].body == {"action": "block", "undoes": record.id}
+
+
+def test_rows_on_a_phone_are_no_higher_than_what_they_say(address: str, opened: Open) -> None:
+    page = opened(address, width=390)
+    heights = [row.bounding_box()["height"] for row in page.locator("table.rows tbody tr").all()]  # type: ignore[index]
+    assert max(heights) < 70
 
 
 def test_an_empty_reason_is_not_sent(world: World, address: str, opened: Open) -> None:

@@ -57,6 +57,12 @@ def test_a_confirmed_campaign_is_one_alert_however_many_its_members() -> None:
     assert "t1" not in str(found).replace("c-1", "")
 
 
+def test_where_there_is_a_console_an_alert_leads_to_the_campaign_and_its_dossier() -> None:
+    [annotations] = alerts_of(stage("a"), "https://console.example/").values()
+    assert annotations["console"] == "https://console.example/campaign?id=c-1"
+    assert annotations["dossier"] == "https://console.example/campaign/dossier?id=c-1&form=pdf"
+
+
 @pytest.mark.parametrize(
     ("tokens", "kind", "severity"),
     [

@@ -8,7 +8,7 @@ from aiohttp import web
 from stream_app.console.guards import need
 from stream_app.console.people import Role
 from stream_app.console.rendering import DESK, Desk, render
-from stream_app.console.what_if_runs import HOURS, Run, WhatIfRuns
+from stream_app.console.what_if_runs import SPANS, Run, WhatIfRuns
 from stream_app.detection.decisions import Decision
 from stream_app.detection.policy import PolicyError, load_policy
 from stream_app.stories import headline
@@ -22,7 +22,9 @@ _TOLD = ("newly denied", "stricter", "milder", "released")
 
 async def what_if(request: web.Request) -> web.Response:
     """The form, and what the newest run, or another one, came to."""
-    return _form(request, policy_text(request.app[DESK]), "24")
+    desk = request.app[DESK]
+    # The embedded broker cannot tell where a time begins.
+    return _form(request, policy_text(desk), "all" if desk.settings.embedded else "24")
 
 
 def _form(request: web.Request, text: str, chosen: str, problem: str = "") -> web.Response:
@@ -35,10 +37,9 @@ def _form(request: web.Request, text: str, chosen: str, problem: str = "") -> we
         wrong=problem,
         text=text,
         chosen=chosen,
-        hours=HOURS,
+        spans=SPANS,
         run=runs.find(request.query.get("number", "")),
         others=runs.kept[::-1],
-        is_busy=runs.is_busy,
     )
 
 
@@ -69,8 +70,8 @@ async def run_what_if(request: web.Request) -> web.Response:
     text, hours = str(form.get("policy", "")).replace("\r\n", "\n"), str(form.get("hours", ""))
     try:
         policy = load_policy(text, "the policy")
-        if hours not in HOURS:
-            raise ValueError(f"how many hours? One of {', '.join(HOURS)}")
+        if hours not in SPANS:
+            raise ValueError(f"how much history? One of {', '.join(SPANS.values())}")
         if runs.is_busy:
             raise ValueError("another what-if is going on: it takes both cores, so wait until it is done")
     except (PolicyError, ValueError) as error:

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from stream_app.settings import Settings
 
-#: Hours of history that may be asked for; a million events take a minute.
-HOURS = ("1", "6", "24", "72", "168")
+#: How much history may be asked for, in words; a million events take a minute.
+SPANS = {"1": "1 hour", "6": "6 hours", "24": "1 day", "72": "3 days", "168": "1 week", "all": "all that is kept"}
 #: A run that is not done by then is ended: it has taken both cores for long enough.
 _MOST_S = 1_800.0
 #: Results kept, the newest: a page and its figures are some megabytes at most.
@@ -93,7 +93,7 @@ async def _compare(settings: Settings, folder: Path, text: str, run: Run) -> Non
     given = settings.model_dump(exclude_none=True)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "stream_app", "policy", "what-if", str(policy)),
-        *("--against", f"kafka://?hours={run.hours}", "--out", str(out)),
+        *("--against", "kafka://" if run.hours == "all" else f"kafka://?hours={run.hours}", "--out", str(out)),
         env=os.environ | {f"STILLWATCH_{name.upper()}": str(value) for name, value in given.items()},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

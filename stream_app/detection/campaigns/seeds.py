@@ -51,7 +51,7 @@ def _nats_in_common(population: Population, kind: Kind, wide: "np.ndarray[tuple[
     nats = np.zeros(len(wide))
     for start in range(0, len(wide), _COLUMNS):
         part = wide[start : start + _COLUMNS]
-        carriers = _matrix(links, len(population))[:, part].T.tocsr()
+        carriers = links.matrix[:, part].T.tocsr()
         for other in SEEDING:
             if other.group != kind.group:
                 nats[start : start + _COLUMNS] += _common(carriers, population.links[other.name], other)
@@ -60,8 +60,9 @@ def _nats_in_common(population: Population, kind: Kind, wide: "np.ndarray[tuple[
 
 def _common(carriers: sparse.csr_matrix, other: Incidence, kind: Kind) -> Floats:
     known = np.asarray(carriers @ other.has.astype(np.float64)).ravel()
-    columns = np.flatnonzero(other.degree <= max(_LARGEST_HUB, 1))
-    together = (carriers @ _matrix(other, len(other.has))[:, columns]).tocoo()
+    columns = np.flatnonzero(other.degree <= _LARGEST_HUB)
+    matrix = other.matrix if len(columns) == len(other.degree) else other.matrix[:, columns]
+    together = (carriers @ matrix).tocoo()
     many = together.data >= 2
     row, col, count = together.row[many], columns[together.col[many]], together.data[many]
     inside = (count - 1.0) / np.maximum(known[row], 1.0)
@@ -69,11 +70,6 @@ def _common(carriers: sparse.csr_matrix, other: Incidence, kind: Kind) -> Floats
     gain = count * np.clip(np.log(inside / np.maximum(outside, 1e-12)), 0.0, kind.cap)
     summed = np.bincount(row, weights=gain, minlength=carriers.shape[0])
     return np.minimum(summed, known * kind.cap)
-
-
-def _matrix(links: Incidence, count: int) -> sparse.csr_matrix:
-    ones = np.ones(len(links.rows))
-    return sparse.csr_matrix((ones, (links.rows, links.cols)), shape=(count, len(links.degree)))  # type: ignore[no-untyped-call]
 
 
 def carriers_of(population: Population, seed: Seed) -> Flags:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, Proof
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.opinions import (
     MIN_DISMISSED,
@@ -19,6 +19,7 @@ from stream_app.detection.campaigns.opinions import (
     follow_person,
     hear,
 )
+from stream_app.detection.campaigns.proofs import Proof
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage

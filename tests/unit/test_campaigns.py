@@ -9,6 +9,7 @@ from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.proofs import proofs_of
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
@@ -147,6 +148,7 @@ def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
     pool = Pool(np.array([float(name in names) for name in profiles.tenant_ids]))
     grow(people, pool)
     campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, pooled=["payer"], doubts=1)
+    campaign.proofs = proofs_of(pool, {})
 
     def roles() -> dict[str, Role]:
         update_members(campaign, people, profiles, BEGIN_MS)

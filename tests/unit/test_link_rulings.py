@@ -16,6 +16,7 @@ from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.proofs import Proof
 from stream_app.detection.campaigns.records import Campaign, Member, Status
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.decisions import Action, Decision
@@ -134,6 +135,7 @@ class World:
             self.profiles.add(Signal(tenant_id, 0, 0, BEGIN_MS, 1, profile))
         pool = Pool(np.ones(len(self.profiles)))
         self.campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, pooled=["payer"])
+        self.campaign.proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "content")}
         self.campaign.members = {name: Member(name, 0.99, role, BEGIN_MS, {}) for name, role in everybody.items()}
 
     def found(self, rules: Policy | None = None) -> list[SharedLink]:
@@ -142,7 +144,7 @@ class World:
 
 
 def test_a_card_of_the_act_set_is_found_with_who_carries_it() -> None:
-    assert World(acted=5, members=2, outsiders=2).found() == [SharedLink("payment_fp", "card", "c-1", 0.0, 5, 2)]
+    assert World(acted=5, members=2, outsiders=2).found() == [SharedLink("payment_fp", "card", "c-1", 0.7692, 5, 2)]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from stream_app.detection.campaigns.confirmation import MIN_MEMBERS, CampaignKind, control_nats, examine, kind_of
+from stream_app.detection.campaigns.confirmation import CampaignKind, control_nats, examine, is_explained, kind_of
 from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.opinions import Ranking, end_dismissal, follow_person
 from stream_app.detection.campaigns.profiles import Flags, Profiles
+from stream_app.detection.campaigns.proofs import MIN_MEMBERS
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
 from stream_app.detection.campaigns.signatures import signature
@@ -40,7 +41,7 @@ def assess(
         return
     campaign.nats = float(pool.share @ total(population, pool.nats))
     controls = _controls(campaign, population, members, background, now_ms)
-    found = campaign.findings = examine(population, profiles, pool, controls)
+    found = campaign.findings = examine(population, profiles, pool, controls, campaign.pooled)
     for group, proof in found.proofs.items():
         if group not in campaign.proofs or proof.nats > campaign.proofs[group].nats:
             campaign.proofs[group] = proof
@@ -87,8 +88,9 @@ def _conclude(campaign: Campaign, members: int, now_ms: int, *, is_for_a_person:
 
 
 def retract_or_keep(campaign: Campaign) -> None:
-    """End a confirmed verdict that an ordinary explanation has stood against for an hour."""
-    if campaign.status is Status.CONFIRMED and campaign.doubts >= _DOUBTS:
+    """End a confirmed verdict that an ordinary explanation has stood against for an hour, and that is beyond chance."""
+    is_explained_now = is_explained(campaign.findings, campaign.proofs.keys(), set(campaign.pooled))
+    if campaign.status is Status.CONFIRMED and campaign.doubts >= _DOUBTS and is_explained_now:
         campaign.status = Status.RETRACTED
         campaign.signature = None
 

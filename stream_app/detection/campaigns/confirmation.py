@@ -1,34 +1,24 @@
 """Is a pool one operation, and of which kind? Its likelihood against control groups, and who else could explain it."""
 
+from collections.abc import Collection, Set
 from enum import StrEnum
 
 import numpy as np
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from stream_app.detection.campaigns.customers import customers_of
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Population
-from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
-from stream_app.detection.campaigns.queues import Queue, queue_of
+from stream_app.detection.campaigns.profiles import Flags, Profiles
+from stream_app.detection.campaigns.proofs import MIN_MEMBERS, Proof, pooled_of, proofs_of, spread_of
+from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of
 
-#: A pool of fewer members is for a person to look at.
-MIN_MEMBERS = 20
 #: Content alone must come from more of them: it is all there is.
 MIN_QUEUE_MEMBERS = 50
-#: Nats that a group of links must be ahead of the best control group: one chance in 10^8, spent over some thousand
-#: looks and a hundred pools a look.
-MIN_NATS = 18.0 + np.log(100_000)
-#: Members that must bring the evidence of a group themselves, each with at least ``PROOF`` nats.
-MIN_PROVERS = 8
-PROOF = 1.5
-#: Below this a group is carried by a few members, and says nothing of the others.
-MIN_PROVING_SHARE = 0.05
-#: A link of this many values (effective number), none of them with more than this share, is a pool of values; a single
-#: value may be one customer, and two one that has changed it; a campus has several networks.
-MIN_VALUES, MIN_NETWORKS, MAX_TOP_SHARE = 3.0, 4.0, 0.5
-#: One card or device of this share of the members that have any is one customer, unless so many other links are pools:
-#: one customer has no need of a pool of cards and one of networks.
-ONE_CUSTOMER, MANY_POOLS = 0.6, 2
+#: One customer has no need of a pool of cards and one of networks.
+MANY_POOLS = 2
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set.
 PUBLIC = 0.25
 #: One system prompt for this share of the members that have any is one program.
@@ -44,56 +34,51 @@ class CampaignKind(StrEnum):
     COHORT = "cohort"
 
 
-class Proof(Struct, array_like=True):
-    """Evidence of one group of links for a whole pool: nats in all, of the best control group, and provers."""
-
-    nats: float
-    control: float
-    provers: float
-
-
 class Findings(Struct):
-    """What speaks for a pool, by group, and who else could explain it; ``values`` are effective numbers by link."""
+    """What speaks for a pool, by group, and who else could explain it; ``values`` are effective numbers by link.
+
+    Explanations that may be chance are named in ``unclear``, too: they do not end a verdict.
+    """
 
     proofs: dict[str, Proof] = field(default_factory=dict)
     pooled: list[str] = field(default_factory=list)
     explanations: list[str] = field(default_factory=list)
     values: dict[str, float] = field(default_factory=dict)
     queue: Queue = field(default_factory=Queue)
+    unclear: list[str] = field(default_factory=list)
 
 
-def examine(population: Population, profiles: Profiles, pool: Pool, controls: dict[str, float]) -> Findings:
-    """Weigh a pool's evidence by group against control groups, and look for an ordinary explanation."""
-    findings = Findings()
-    grouped = by_group(pool.nats)
-    for group, nats in grouped.items():
-        summed = float(pool.share @ nats)
-        provers = float(pool.share[nats >= PROOF].sum())
-        is_wide = provers >= max(MIN_PROVERS, MIN_PROVING_SHARE * pool.size)
-        if is_wide and summed - controls.get(group, 0.0) >= MIN_NATS:
-            findings.proofs[group] = Proof(round(summed, 1), round(controls.get(group, 0.0), 1), round(provers, 1))
-    ones: list[str] = []
+def examine(
+    population: Population,
+    profiles: Profiles,
+    pool: Pool,
+    controls: dict[str, float],
+    pooled: Collection[str] = (),
+) -> Findings:
+    """Weigh a pool's evidence by group against control groups, and look for an ordinary explanation.
+
+    ``pooled`` are groups that were pools of values before: what is proved stays proved.
+    """
+    proofs = proofs_of(pool, controls)
+    findings = Findings(proofs, pooled_of(population, pool.share, proofs.keys()))
     for kind in KINDS:
         if kind.is_hard:
-            effective, top = _spread(population, kind.name, pool.share)
-            findings.values[kind.name] = round(effective, 1)
-            least = MIN_NETWORKS if kind.name == "prefix" else MIN_VALUES
-            if effective >= least and top <= MAX_TOP_SHARE and kind.group in findings.proofs:
-                findings.pooled.append(kind.group)
-            if kind.name != "prefix" and top > ONE_CUSTOMER:
-                ones.append(kind.group)
-    if len(findings.pooled) < MANY_POOLS:
-        findings.explanations += [f"one_{group}" for group in ones]
+            findings.values[kind.name] = round(spread_of(population, kind.name, pool.share).effective, 1)
+    if len({*pooled, *findings.pooled}) < MANY_POOLS:
+        customers = customers_of(population, pool, controls)
+        findings.explanations += [f"one_{customer.group}" for customer in customers]
+        findings.unclear += [f"one_{customer.group}" for customer in customers if not customer.is_clear]
     findings.queue = queue_of(population, profiles, pool)
     if findings.queue.shared_bodies > PUBLIC:
         findings.explanations.append("public_material")
-    systems, top = _spread(population, "system", pool.share)
-    if top > ONE_PROGRAM and systems < MIN_PROGRAMS:
+        findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
+    systems = spread_of(population, "system", pool.share)
+    if systems.top > ONE_PROGRAM and systems.effective < MIN_PROGRAMS:
         findings.explanations.append("one_program")
     return findings
 
 
-def kind_of(findings: Findings, groups: set[str], pooled: set[str], members: int) -> CampaignKind:
+def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int) -> CampaignKind:
     """The verdict's kind: distillation needs content and a pool of links or a queue, an account network links alone.
 
     Client, genesis and content together may be a popular new program: without a pool of cards, devices or addresses
@@ -109,6 +94,13 @@ def kind_of(findings: Findings, groups: set[str], pooled: set[str], members: int
     if is_content and findings.queue.is_dealt and "one_program" not in explanations and members >= MIN_QUEUE_MEMBERS:
         return CampaignKind.DISTILLATION
     return CampaignKind.ACCOUNT_NETWORK if len(others) >= 3 and len(pooled) >= 2 else CampaignKind.COHORT
+
+
+def is_explained(findings: Findings, groups: Set[str], pooled: Set[str]) -> bool:
+    """Whether explanations beyond chance stand against a verdict; its members were enough when it was reached."""
+    clear = [name for name in findings.explanations if name not in findings.unclear]
+    kind = kind_of(replace(findings, explanations=clear), groups, pooled, MIN_QUEUE_MEMBERS)
+    return bool(clear) and kind is CampaignKind.COHORT
 
 
 def control_nats(population: Population, size: int, background: Flags, seed: int) -> dict[str, float]:
@@ -133,15 +125,3 @@ def control_nats(population: Population, size: int, background: Flags, seed: int
             for group, nats in by_group(pool.nats).items():
                 best[group] = max(best.get(group, 0.0), float(pool.share @ nats))
     return best
-
-
-def _spread(population: Population, kind: str, share: Floats) -> tuple[float, float]:
-    """Effective number of the values that members share, and the top one's share of all members that have any."""
-    links = population.links[kind]
-    inside = np.bincount(links.cols, weights=share[links.rows], minlength=len(links.degree))
-    inside = inside[inside >= 1.5]
-    having = float(share[links.has].sum())
-    if not len(inside) or having <= 0:
-        return 0.0, 0.0
-    part = inside / inside.sum()
-    return float(np.exp(-(part * np.log(part)).sum())), float(inside.max() / having)

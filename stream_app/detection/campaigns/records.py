@@ -4,9 +4,10 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, Proof
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.indicators import Shared
+from stream_app.detection.campaigns.proofs import Proof
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.signatures import Signature
 

@@ -5,7 +5,6 @@ from msgspec import Struct, field
 
 from stream_app.detection.campaigns.assessment import assess, list_candidates, retract_or_keep
 from stream_app.detection.campaigns.cliques import expel_cliques
-from stream_app.detection.campaigns.confirmation import MIN_MEMBERS
 from stream_app.detection.campaigns.growth import Pool, compete, grow
 from stream_app.detection.campaigns.identities import follow_members
 from stream_app.detection.campaigns.indicators import LEAST_PART, Exchange, Indicators, Partners, find_partners, keep
@@ -14,6 +13,7 @@ from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
 from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, merged, new_id, strongest
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
+from stream_app.detection.campaigns.proofs import MIN_MEMBERS
 from stream_app.detection.campaigns.records import Campaign, Verdict
 from stream_app.detection.campaigns.roles import ROLES, roles
 from stream_app.detection.campaigns.signatures import nats_of

@@ -6,6 +6,7 @@ from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, Population
 from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ROLES, Role, roles
 
@@ -60,9 +61,11 @@ def count_tokens(campaign: Campaign, profiles: Profiles) -> None:
 def may_act(campaign: Campaign) -> bool:
     """Whether anybody of a campaign may be denied anything: links hold it together, or a person has confirmed it.
 
-    What took partners to confirm takes a person to act on.
+    What took partners to confirm takes a person to act on, and so does what customers of a product have in common who
+    come through its gateway.
     """
-    is_proved = campaign.kind is CampaignKind.DISTILLATION and bool(campaign.pooled) and not campaign.shared_until_ms
+    is_proved = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
+    is_proved = is_proved and is_held(campaign.proofs.keys(), campaign.pooled)
     return campaign.status is Status.CONFIRMED and (is_proved or campaign.is_vouched)
 
 

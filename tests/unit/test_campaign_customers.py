@@ -1,0 +1,140 @@
+"""One card or one device behind a pool: whom it explains, and whom it does not."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from stream_app.detection.campaigns.assessment import retract_or_keep
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine
+from stream_app.detection.campaigns.customers import Customer, customers_of
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.links import Population, population
+from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.proofs import Proof, is_held
+from stream_app.detection.campaigns.records import Campaign, Status
+from stream_app.detection.campaigns.verdicts import may_act
+from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
+
+
+class World(NamedTuple):
+    people: Population
+    profiles: Profiles
+    pool: Pool
+
+
+def world(
+    count: int, paid: int, *, devices: int = 0, mix: float = 0.5, one_device: int = 0, is_repeating: bool = False
+) -> World:
+    """A pool of tenants from one pool of networks and with one client; one card pays for the first ``paid`` of them.
+
+    They come from so many sign-up devices, 0 for one each; the first ``one_device`` from one. Of their prompts
+    ``mix`` have one of a few wrappers, around a few materials where they are ``is_repeating``.
+    """
+    crowd = Crowd(5)
+    crowd.ordinary(400)
+    before = len(crowd.people)
+    for number in range(count):
+        links: dict[str, Any] = {
+            "ja4": ["gateway"],
+            "ip_prefixes": [f"rack-{crowd.rng.integers(12)}" for _ in range(2)],
+        }
+        if number < paid:
+            links["payment_fp"] = "one-card"
+        if devices:
+            links["signup_fp"] = f"device-{number % devices}"
+        if number < one_device:
+            links["signup_fp"] = "one-device"
+        own = crowd._own() | links
+        crowd._person(
+            BEGIN_MS - 30 * DAY_MS * (number + 1),
+            [f"wrapper-{n}" for n in range(6)],
+            mix,
+            own,
+            is_repeating=is_repeating,
+        )
+    names = {person.tenant_id for person in crowd.people[before:]}
+    profiles = Profiles()
+    for signal in crowd.signals(2.0):
+        profiles.add(signal)
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.array([float(name in names) for name in profiles.tenant_ids]))
+    grow(people, pool, rounds=3)
+    assert np.count_nonzero(pool.share > 0.5) == pytest.approx(count, abs=2)
+    return World(people, profiles, pool)
+
+
+def explained(found: World) -> list[str]:
+    return [customer.group for customer in customers_of(found.people, found.pool, {})]
+
+
+def test_an_operation_is_not_explained_by_the_card_that_pays_for_most_of_it() -> None:
+    assert explained(world(90, 58, devices=6)) == []
+
+
+def test_customers_who_pay_for_themselves_do_not_make_a_platform_an_operation() -> None:
+    assert explained(world(90, 58)) == ["payer"]
+
+
+def test_those_whom_the_card_leaves_must_be_a_pool_themselves() -> None:
+    assert explained(world(90, 78, devices=6)) == ["payer"]
+
+
+def test_without_the_same_work_a_card_explains_everybody() -> None:
+    assert explained(world(90, 58, devices=6, mix=0.0)) == ["payer"]
+
+
+def test_another_customer_explains_those_whom_the_first_leaves() -> None:
+    assert explained(world(90, 58, one_device=90)) == ["payer", "device"]
+
+
+def test_a_customer_of_all_is_beyond_chance_and_of_hardly_more_than_half_is_not() -> None:
+    clear = customers_of(*world(24, 24)[::2], {})
+    assert clear == [Customer("payer", is_clear=True)]
+    assert customers_of(*world(24, 16)[::2], {}) == [Customer("payer", is_clear=False)]
+
+
+def test_a_verdict_ends_when_what_explains_it_is_beyond_chance() -> None:
+    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "content")}
+    campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), status=Status.CONFIRMED, doubts=6, proofs=proofs)
+    campaign.pooled = ["network"]
+    campaign.findings = Findings(explanations=["one_device", "one_program"])
+    statuses = []
+    for unclear in (["one_device"], []):
+        campaign.findings.unclear = unclear
+        retract_or_keep(campaign)
+        statuses.append(campaign.status)
+    assert statuses == [Status.CONFIRMED, Status.RETRACTED]
+
+
+def test_pools_of_two_links_once_proved_are_no_customer_later() -> None:
+    found = world(40, 34)
+    assert examine(found.people, found.profiles, found.pool, {}).explanations == ["one_payer"]
+    assert examine(found.people, found.profiles, found.pool, {}, ["network", "device"]).explanations == []
+
+
+def test_what_comes_through_one_gateway_is_held_by_how_accounts_came_to_be() -> None:
+    for devices in (0, 6):
+        found = world(40, 0, devices=devices)
+        groups = examine(found.people, found.profiles, found.pool, {}).proofs.keys()
+        assert {"network", "client", "content"} <= groups
+        assert is_held(groups, ["network"]) is bool(devices)
+
+
+def test_few_prompts_do_not_make_public_material_clear() -> None:
+    unclear = {}
+    for mix in (0.04, 0.5):
+        found = world(40, 0, devices=6, mix=mix, is_repeating=True)
+        findings = examine(found.people, found.profiles, found.pool, {})
+        assert "public_material" in findings.explanations
+        unclear[mix] = "public_material" in findings.unclear
+    assert unclear == {0.04: True, 0.5: False}
+
+
+def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
+    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("client", "network", "content")}
+    campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
+    campaign.pooled = ["network"]
+    assert not may_act(campaign)
+    campaign.proofs["genesis"] = Proof(100.0, 0.0, 20.0)
+    assert may_act(campaign)

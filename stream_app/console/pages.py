@@ -1,5 +1,6 @@
 """The pages that are not about one thing: overview, policy, audit."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from heapq import nlargest
@@ -23,6 +24,8 @@ _PLOTTED_MIN = 8 * 60
 _NEWEST = 12
 #: How long a decision that has ended may still be counted.
 _SUMMARY_MS = 5_000
+#: Putting a full view together takes a fifth of a core at most, however often it changes; a small one is always new.
+_LEAST_S, _MOST_SHARE = 0.05, 0.2
 
 
 class Summary:
@@ -31,12 +34,21 @@ class Summary:
     def __init__(self) -> None:
         self._version = -1
         self._at_ms = 0
+        self._rests_until_s = 0.0
         self._values: dict[str, Any] = {}
 
     def of(self, desk: Desk) -> dict[str, Any]:
-        """The template's values, anew after a change, and after a while in which decisions may have ended."""
-        if desk.view.version != self._version or desk.now_ms - self._at_ms >= _SUMMARY_MS:
-            self._version, self._at_ms, self._values = desk.view.version, desk.now_ms, _summary(desk)
+        """The template's values, anew after a change, and after a while in which decisions may have ended.
+
+        ``view_version`` is the one they are of: a page that shows an older one is told of the change.
+        """
+        is_changed = desk.view.version != self._version and time.monotonic() >= self._rests_until_s
+        if is_changed or desk.now_ms - self._at_ms >= _SUMMARY_MS:
+            begun_s = time.thread_time()  # what others do meanwhile is not ours
+            self._version, self._at_ms = desk.view.version, desk.now_ms
+            self._values = _summary(desk) | {"view_version": self._version}
+            taken_s = time.thread_time() - begun_s
+            self._rests_until_s = time.monotonic() + (taken_s / _MOST_SHARE if taken_s > _LEAST_S else 0.0)
         return self._values
 
 

@@ -105,10 +105,12 @@ def run_demo(
             create_topics(settings)
         narrate("starting two workers: one judges tenants, one looks for campaigns")
         workers = stack.enter_context(_workers(settings, folder))
-        scene = stack.enter_context(_cast(settings, traffic()))
+        console = None
         if end is not None:
+            narrate("starting the console")
             faces = [f"http://127.0.0.1:{worker.face.port}" for worker in workers]
-            scene = scene._replace(console=stack.enter_context(running_console(settings, folder, faces)))
+            console = stack.enter_context(running_console(settings, folder, faces))
+        scene = stack.enter_context(_cast(settings, traffic()))._replace(console=console)
         _play(scene, workers, look)
         result = _result(scene, workers)
         if end is not None:

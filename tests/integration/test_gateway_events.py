@@ -14,9 +14,12 @@ from click.testing import CliRunner
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from stream_app.adapters.operator_topic import new_record, publish
 from stream_app.cli.gateway_events import gateway_events
 from stream_app.demo.workers import running_worker
+from stream_app.detection.operators import RecordType
 from stream_app.settings import LogLevel, Settings
+from stream_app.signatures import make_keys
 from stream_app.topology import Stage, TopicName
 from tests.brokers import ROOT, KafkaRecords, _free_ports
 from tests.conftest import SettingsFor
@@ -90,6 +93,10 @@ def block(settings: Settings, tenant: str) -> None:
     assert producer.flush(10) == 0
 
 
+def order(settings: Settings, *, enforced: bool) -> None:
+    publish(settings, new_record(RecordType.ENFORCEMENT, by="jo", reason="test", body={"enforced": enforced}))
+
+
 def ask(proxy: Proxy, tenant: str) -> int:
     return proxy.ask(tenant, samples.PROMPT, samples.SYSTEM).status
 
@@ -103,7 +110,10 @@ def test_litellm_tells_of_requests_and_refuses_whom_a_decision_blocks(
         "STILLWATCH_BROKER": settings.broker,
         "STILLWATCH_TOPIC_PREFIX": topic_prefix,
         "STILLWATCH_SKETCH_KEY_FILE": str(key_file),
+        "STILLWATCH_OPERATOR_KEYS": str(make_keys(tmp_path / "ours")[0]),
     }
+    make_keys(tmp_path / "theirs")
+    ours, theirs = (settings.model_copy(update={"signing_key": tmp_path / name}) for name in ("ours", "theirs"))
     (port,) = _free_ports(1)
     try:
         with running_proxy(tmp_path, port, environment) as proxy:
@@ -121,6 +131,13 @@ def test_litellm_tells_of_requests_and_refuses_whom_a_decision_blocks(
             assert 3500 < int(refused.headers["Retry-After"]) <= 3600
             assert refused.headers["X-Stillwatch-Reason"] == "requests_60s"
             assert ask(proxy, "globex") == 200
+            order(ours, enforced=False)
+            eventually(lambda: ask(proxy, "acme") == 200)
+            order(settings, enforced=True)  # unsigned, which changes nothing
+            order(theirs, enforced=True)
+            assert ask(proxy, "acme") == 200
+            order(ours, enforced=True)
+            eventually(lambda: ask(proxy, "acme") == 429)
 
             eventually(lambda: {429, 200} == {told["status_code"] for told in events(settings)})
             eventually(lambda: "globex" in {told["tenant_id"] for told in events(settings)})

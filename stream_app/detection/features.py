@@ -54,10 +54,12 @@ def _shape(name: str, unit: str, median: float, log_sd: float = 0.5, kind: str =
 
 #: Seven in an hour reach one in a thousand, sixteen one in ten thousand.
 _NO_HABIT = Prior(0.05, 0.4, level_weight=8.0)
+#: One or two settings, for nearly everybody: nobody tunes by hand through a dozen, and the first sweep is no habit.
+_FEW_SETTINGS = Prior(2.0, 0.3, level_weight=8.0)
 _NO_PRIOR = Prior(0.0, 1.0)
-#: Half an hour, known after an hour; an hour, known after three. Counts of ten minutes come by changes of pace as well
-#: as in sessions: those of the middle one of 117 real clients vary by eight times their level.
-_LAST_MINUTES, _LAST_BLOCKS = Recent(30.0, 5.0, 60.0), Recent(6.0, 10.0, 18.0)
+#: Half an hour, known after an hour. An hour, known after three: counts of ten minutes come by changes of pace as well
+#: as in sessions, and clients differ so much (their variance is 1 to 120 times the level) that two hours' are believed.
+_LAST_MINUTES, _LAST_BLOCKS = Recent(30.0, 5.0, 60.0, 60.0), Recent(6.0, 10.0, 12.0, 18.0)
 
 #: Order is part of the encoded state: append only. The priors' medians describe a middling API customer in a minute in
 #: which it is active at all; volumes vary by a factor of e from window to window until a tenant has shown otherwise
@@ -87,7 +89,7 @@ FEATURES = (
     _shape("prefixes", "prefixes", 2.0),
     _shape("ja4s", "fingerprints", 2.0),
     _shape("templates", "templates", 5.0),
-    _shape("parameter_sets", "combinations", 2.0, 0.5, "parameters"),
+    Feature("parameter_sets_600s", "combinations", 600, _FEW_SETTINGS, _TEN_MINUTES, kind="parameters"),
     _shape("logprobs_percent", "percent", 1.0, 0.7, "logprobs"),
     _shape("repeated_prompts_percent", "percent", 10.0, 0.7, "prompts"),
     _shape("jailbreak_percent", "percent", 1.0, 0.7, "jailbreak"),

@@ -1,6 +1,6 @@
 """What a closed minute teaches: baselines, the day's rhythm and the usual model mix."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from stream_app.detection.features import CODES, FEATURES, PER_MINUTE, PER_TEN_MINUTES, SHIFTS
 from stream_app.detection.floors import expect, is_known, own_floor, shifts
@@ -10,6 +10,8 @@ from stream_app.detection.scorers import Baseline
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import MAX_MODELS, is_block_end
 
+#: What a window weighs in which a client asks in a way that leads to a rung.
+_DOUBTED = 0.1
 #: Share of the usual model mix that a closed ten-minute block replaces: a day of active blocks.
 _MIX_MEMORY = 144.0
 _REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("requests_600s")
@@ -19,7 +21,8 @@ def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tupl
     """Learn a closed minute, and at the end of each ten of them the block; windows without an answer are not learned.
 
     A value beyond the mildest rung is learned as that rung's trip level, so that an outlier moves the baseline no more
-    than the largest ordinary value would.
+    than the largest ordinary value would. How a client asks is learned so with a tenth of the weight: another way that
+    lasts is usual after days, and an extraction of hours does not become so.
     """
     block_ends = is_block_end(minute)
     known = dict(values)
@@ -30,12 +33,16 @@ def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tupl
         places += PER_TEN_MINUTES
     if len(state.baselines) < len(FEATURES):
         state.baselines += [None] * (len(FEATURES) - len(state.baselines))
+    doubted = set()
     for index, value in known.items():
         if value > policy.small_floors[index] and not FEATURES[index].recent:
-            known[index] = min(value, _most_to_learn(state, policy, index, minute))
+            most = _most_to_learn(state, policy, index, minute)
+            if value > most:
+                known[index] = most
+                doubted.add(index)
     if state.rhythm is not None:
         _gather(state.rhythm, state.baselines, minute, known, places)
-    _learn_windows(state.baselines, shifts(state, minute), known, places)
+    _learn_windows(state.baselines, shifts(state, minute), known, places, doubted)
     if block_ends:
         _learn_mix(state, minute)
 
@@ -49,7 +56,7 @@ def _gather(
 
 
 def _learn_windows(
-    baselines: list[Baseline | None], hour: Shifts, known: dict[int, float], places: Iterable[int]
+    baselines: list[Baseline | None], hour: Shifts, known: dict[int, float], places: Iterable[int], doubted: Set[int]
 ) -> None:
     for index in places:
         if (value := known.get(index)) is not None:
@@ -59,7 +66,8 @@ def _learn_windows(
             if feature.recent:
                 baseline.learn_recent(value, feature.memory, feature.recent)
             else:
-                baseline.learn_one(value, feature.memory, hour[SHIFTS[index]])
+                share = _DOUBTED if index in doubted and feature.kind else 1.0
+                baseline.learn_one(value, feature.memory, hour[SHIFTS[index]], share)
 
 
 def _most_to_learn(state: TenantState, policy: Policy, index: int, minute: int) -> float:

@@ -20,9 +20,8 @@ LEVEL_WEIGHT = 0.1
 DEGREES_OF_FREEDOM = VARIANCE_WEIGHT
 #: Least standard deviation in natural log units: a perfectly steady tenant may still vary by a quarter.
 MIN_LOG_SD = 0.25
-#: Weight, in windows, of the dispersion known beforehand: a few windows without a large session prove little. Least:
-#: independent requests have 1, and a negative binomial needs more.
-DISPERSION_WEIGHT, MIN_DISPERSION = 60.0, 1.1
+#: Least variance of counts in units of their mean: independent requests have 1, and a negative binomial needs more.
+MIN_DISPERSION = 1.1
 
 
 class Prior(Struct, frozen=True):
@@ -41,11 +40,13 @@ class Recent(Struct, frozen=True):
     """How a count is judged against its recent level: that of the last ``windows`` active ones.
 
     ``dispersion`` is what is known of everybody beforehand: the variance in units of the level, as requests come in
-    sessions. Nobody is judged before ``known`` windows were learned.
+    sessions; it weighs ``weight`` windows, because a few without a large session prove little. Nobody is judged before
+    ``known`` windows were learned.
     """
 
     windows: float
     dispersion: float
+    weight: float
     known: float
 
 
@@ -113,19 +114,20 @@ class Baseline(Struct, array_like=True, gc=False):
     mean: int | float = 0
     squares: int | float = 0
 
-    def learn_one(self, value: float, memory: float, shift: float = 0.0) -> None:
+    def learn_one(self, value: float, memory: float, shift: float = 0.0, share: float = 1.0) -> None:
         """Learn one closed window; ``memory`` is in windows of this feature.
 
-        ``shift`` is what the hour of the day explains of it (``rhythms``), in natural log units.
+        ``shift`` is what the hour of the day explains of it (``rhythms``), in natural log units; ``share`` is the
+        window's weight.
         """
         weight, squares = float(self.weight), float(self.squares)
         if weight >= memory:
-            keep = (memory - 1.0) / weight
+            keep = (memory - share) / weight
             weight *= keep
             squares *= keep
         mean = _var.mean
         mean.n, mean._mean, _var._S = weight, float(self.mean), squares
-        _var.update(log1p(value) - shift)
+        _var.update(log1p(value) - shift, share)
         self.weight, self.mean, self.squares = _short(mean.n), _short(mean._mean), _short(_var._S)
 
     def learn_recent(self, value: float, memory: float, recent: Recent) -> None:
@@ -144,7 +146,7 @@ class Baseline(Struct, array_like=True, gc=False):
 
     def expect_recent(self, recent: Recent) -> CountExpectation:
         """Predict the next count from the recent level and how much the tenant leaves it."""
-        dispersion = (DISPERSION_WEIGHT * recent.dispersion + self.squares) / (DISPERSION_WEIGHT + self.weight)
+        dispersion = (recent.weight * recent.dispersion + self.squares) / (recent.weight + self.weight)
         is_known = self.weight >= recent.known
         return CountExpectation(max(float(self.mean), 1.0), max(dispersion, MIN_DISPERSION), is_known)
 

@@ -12,10 +12,10 @@ from tests.unit.streams import EventFields, decisions, in_order, new_detector, p
 SURGES = policy(
     features={
         code: {"floor": 6000, "small_floor": small_floor, "up_to": "observe"}
-        for code, small_floor in (("surge_60s", 15), ("account_surge_60s", 15), ("surge_600s", 50))
+        for code, small_floor in (("surge_60s", 15), ("account_surge_60s", 15), ("surge_600s", 30))
     }
 )
-HALF_HOUR = Recent(30.0, 5.0, 60.0)
+HALF_HOUR = Recent(30.0, 5.0, 60.0, 60.0)
 HOUR_S = 3600
 
 

@@ -98,7 +98,7 @@ def encode_state(state: StageState) -> bytes:
 
 
 def encode_tenant_part(stage: CampaignStage, tenant_id: str, seen: tuple[int, int], waiting: list[Signal]) -> bytes:
-    """Bytes of a tenant; ``seen`` are sequence and pane end of its newest signal, ``waiting`` those for the next tick."""
+    """Bytes of a tenant; ``seen``: sequence and pane end of its newest signal; ``waiting``: for the next tick."""
     profiles, told = stage.profiles, stage.told.get(tenant_id)
     row = profiles.rows.get(tenant_id, -1)
     if row < 0:

@@ -116,7 +116,8 @@ def closed_values(state: TenantState, minute: int, services: Services, without: 
         asked += shapes
     own = windows.long(minute)
     if long[Counter.REQUESTS] + sum(part.failed for part in own) >= MIN_SHAPE_REQUESTS:
-        compared = services.compare(minute, own)
+        requests = windows.sum_long(minute)[Counter.REQUESTS] if without else long[Counter.REQUESTS]
+        compared = services.compare(minute, own, requests)
         served += compared
         asked += compared
     if state.growth is not None and state.growth.percent is not None:

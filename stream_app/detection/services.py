@@ -88,8 +88,11 @@ class Services(Struct, array_like=True, gc=False):
     def _panes(self, last: int, count: int) -> int:
         return sum(self.minutes[m].panes for m in range(last - count + 1, last + 1) if m in self.minutes)
 
-    def compare(self, minute: int, own: list[Minute]) -> list[tuple[int, float]]:
-        """A tenant's failures and latency against those of all others, in the ten minutes up to one; if known."""
+    def compare(self, minute: int, own: list[Minute], served: int) -> list[tuple[int, float]]:
+        """A tenant's failures and latency against those of all others, in the ten minutes up to one; if known.
+
+        ``served`` are its requests in them, which minutes that are not closed do not know yet.
+        """
         others = Answers()
         for index in range(minute - LONG_MINUTES + 1, minute + 1):
             if (answers := self.minutes.get(index)) is not None:
@@ -97,7 +100,7 @@ class Services(Struct, array_like=True, gc=False):
                 others.failed += answers.failed
                 others.timed += answers.timed
                 others.latency_ms += answers.latency_ms
-        served, failed = sum(part.requests for part in own), sum(part.failed for part in own)
+        failed = sum(part.failed for part in own)
         shapes = [part.shape for part in own if part.shape is not None]
         timed, latency_ms = sum(shape.timed for shape in shapes), sum(shape.latency_ms for shape in shapes)
         values: list[tuple[int, float]] = []

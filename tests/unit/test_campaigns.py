@@ -7,13 +7,13 @@ import pytest
 
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.growth import Pool, grow
-from stream_app.detection.campaigns.links import population
+from stream_app.detection.campaigns.links import Population, population
 from stream_app.detection.campaigns.profiles import Profiles
 from stream_app.detection.campaigns.proofs import proofs_of
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
-from stream_app.detection.campaigns.verdicts import update_members
+from stream_app.detection.campaigns.verdicts import HOLD_MS, update_members
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
 
@@ -137,7 +137,8 @@ def test_a_replacement_is_attached_at_its_first_request(
     assert verdict.role in {Role.ACT, Role.BLOCK}
 
 
-def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
+def confirmed_campaign() -> tuple[Campaign, Population, Profiles]:
+    """A confirmed campaign of sixty beside three hundred strangers; one that is in doubt."""
     crowd = Crowd(9)
     crowd.ordinary(300)
     names = crowd.campaign(60, mix=0.5, share=0.8)
@@ -149,6 +150,11 @@ def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
     grow(people, pool)
     campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, pooled=["payer"], doubts=1)
     campaign.proofs = proofs_of(pool, {})
+    return campaign, people, profiles
+
+
+def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
+    campaign, people, profiles = confirmed_campaign()
 
     def roles() -> dict[str, Role]:
         update_members(campaign, people, profiles, BEGIN_MS)
@@ -160,6 +166,27 @@ def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
     assert Role.BLOCK in reached.values()
     campaign.doubts = 1
     assert roles() == reached
+
+
+def test_a_role_is_kept_for_a_while_when_evidence_sways() -> None:
+    campaign, people, profiles = confirmed_campaign()
+    campaign.doubts = 0
+    update_members(campaign, people, profiles, BEGIN_MS)
+    reached = {name: member.role for name, member in campaign.members.items()}
+    assert Role.BLOCK in reached.values()
+    campaign.pool.share = campaign.pool.share * 0.2
+    update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS - 1)
+    assert {name: member.role for name, member in campaign.members.items()} == reached
+    update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS)
+    assert campaign.members == {}
+
+
+def test_who_belongs_to_another_campaign_now_is_let_go_at_once() -> None:
+    campaign, people, profiles = confirmed_campaign()
+    update_members(campaign, people, profiles, BEGIN_MS)
+    campaign.pool.share = campaign.pool.share * 0.2
+    update_members(campaign, people, profiles, BEGIN_MS + 1, np.ones(len(people), np.bool_))
+    assert campaign.members == {}
 
 
 def test_nobody_is_attached_to_a_campaign_in_doubt(found: tuple[CampaignStage, list[Verdict], set[str]]) -> None:

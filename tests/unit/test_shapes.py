@@ -10,12 +10,27 @@ from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.decode import decode_record
 from stream_app.detection.events import Event
 from stream_app.detection.features import CODES
+from stream_app.detection.judgement import closed_values
+from stream_app.detection.ladder import Standing
 from stream_app.detection.policy import Policy
 from stream_app.detection.services import Services
 from stream_app.detection.shapes import MAX_DISTINCT, MAX_RECENT, Shape, add_shape, optional_values
+from stream_app.detection.state import PARTITION_KEY, decode_partition, decode_tenant
 from stream_app.detection.windows import Minute
 from stream_app.settings import Settings
-from tests.unit.streams import BEGIN_MS, EventFields, event, in_order, record, run, steady, time_of, to_ms
+from tests.unit.streams import (
+    BEGIN_MS,
+    EventFields,
+    event,
+    in_order,
+    new_detector,
+    record,
+    records,
+    run,
+    steady,
+    time_of,
+    to_ms,
+)
 
 HOUR_S = 3600
 DEFAULT = read_policy(Settings())
@@ -229,7 +244,20 @@ def test_others_are_all_but_the_tenant_itself() -> None:
         for _ in range(count):
             services.count(read, 20, False)
     alone = [Minute(requests=300, failed=100, shape=Shape(timed=300, latency_ms=30_000))]
-    assert services.compare(20, alone) == []
-    found = dict(services.compare(25, [Minute(requests=10, failed=90)]))
+    assert services.compare(20, alone, 300) == []
+    found = dict(services.compare(25, [Minute(requests=10, failed=90)], 10))
     assert found == {CODES.index("provider_errors_percent_600s"): pytest.approx(100 * (0.9 - 5 * 10 / 300))}
-    assert services.compare(31, [Minute(requests=10, failed=90)]) == []
+    assert services.compare(31, [Minute(requests=10, failed=90)], 10) == []
+
+
+def test_a_minute_that_is_open_is_compared_by_what_its_panes_count() -> None:
+    """A plot may ask for a minute before it is closed, when its own record counts no request yet."""
+    detector = new_detector()
+    others = steady(0, 45, 600, "other", latency_ms=100)
+    detector.handle(records(in_order(steady(0, 45, 60, latency_ms=900), others)))
+    changes = detector.take_changes()
+    state, services = decode_tenant(changes["acme"] or b""), decode_partition(changes[PARTITION_KEY] or b"").services
+    state.standing = Standing(Action.OBSERVE, 0, 0, 1, 0, "", 0)
+    found = dict(closed_values(state, BEGIN_MS // 60_000, services).asked)
+    assert found[CODES.index("latency_percent_600s")] == pytest.approx(900)
+    assert found[CODES.index("provider_errors_percent_600s")] == 0

@@ -22,13 +22,17 @@ class Status(StrEnum):
 
 
 class Member(Struct):
-    """One tenant of a campaign: probability, role, since when (event time), and nats by group of links."""
+    """One tenant of a campaign: probability, role, since when (event time), and nats by group of links.
+
+    ``reached_ms`` is when its evidence last reached the role.
+    """
 
     tenant_id: str
     posterior: float
     role: Role
     joined_ms: int
     nats: dict[str, float]
+    reached_ms: int = 0
 
 
 class Word(Struct):

@@ -15,6 +15,10 @@ ACT_ERROR, ACT_ODDS = 0.002, 50.0
 BLOCK_ODDS, BLOCK_GROUPS = 10_000.0, 3
 #: Nats by which a group counts as a member's own evidence.
 OWN_NATS = 2.0
+#: What strangers share by the thousand: a popular client, an hour of sign-ups. One of them alone, with less than this
+#: of anything else, makes nobody a member, however few of its carriers a pool has left outside.
+_SOFT = [GROUPS.index("client"), GROUPS.index("genesis")]
+_BESIDE_NATS = 1.0
 _HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in KINDS if kind.is_hard)]
 _CONTENT = GROUPS.index("content")
 
@@ -43,7 +47,8 @@ def roles(share: Floats, nats: Floats) -> Ints:
     may_act = _within_error(share, may_act)
     may_block = may_act & own[_HARD].any(axis=0) & own[_CONTENT]
     may_block &= (own.sum(axis=0) >= BLOCK_GROUPS) & (odds >= BLOCK_ODDS)
-    found = (share >= MEMBER_SHARE).astype(np.int32)
+    beside = np.maximum(nats, 0.0).sum(axis=0) - np.maximum(nats[_SOFT].max(axis=0), 0.0)
+    found: Ints = ((share >= MEMBER_SHARE) & (beside >= _BESIDE_NATS)).astype(np.int32)
     found[may_act] = 2
     found[may_block] = 3
     return found

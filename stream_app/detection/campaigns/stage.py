@@ -15,7 +15,7 @@ from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 from stream_app.detection.campaigns.proofs import MIN_MEMBERS
 from stream_app.detection.campaigns.records import Campaign, Verdict
-from stream_app.detection.campaigns.roles import ROLES, roles
+from stream_app.detection.campaigns.roles import MEMBER_SHARE, ROLES, roles
 from stream_app.detection.campaigns.signatures import nats_of
 from stream_app.detection.campaigns.verdicts import changes, count_tokens, may_act, update_members
 from stream_app.detection.decisions import Decision
@@ -125,8 +125,12 @@ class CampaignStage:
             weigh_partners(campaign, partners, now_ms)
         least = MIN_MEMBERS if self.exchange is None else LEAST_PART
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
+        fitting = np.zeros(len(people), np.int32)
         for campaign in self.memory.campaigns:
-            update_members(campaign, people, self.profiles, now_ms)
+            fitting += campaign.pool.share >= MEMBER_SHARE
+        for campaign in self.memory.campaigns:
+            elsewhere = fitting - (campaign.pool.share >= MEMBER_SHARE) > 0
+            update_members(campaign, people, self.profiles, now_ms, elsewhere)
             count_tokens(campaign, self.profiles)
         share(self.memory.campaigns, people, self.profiles, self.exchange)
         if self.policy is not None:

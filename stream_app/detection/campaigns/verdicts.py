@@ -1,11 +1,13 @@
 """From pools to members, and from members to what their tenants' detectors are told."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, Population
-from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ROLES, Role, roles
@@ -13,15 +15,21 @@ from stream_app.detection.campaigns.roles import ROLES, Role, roles
 #: An unchanged verdict is told again after so long, so that its decision is renewed before it expires. Changes and the
 #: end are told at once: a long life only bounds what a campaign stage that is no more leaves behind.
 RENEW_MS = 3 * 3_600_000
+#: Evidence sways about a threshold from look to look, and a block that lets in for five minutes is none: who has
+#: reached a role keeps it for two hours, two of the rarest looks.
+HOLD_MS = 2 * 3_600_000
 _RANK: dict[Role | None, int] = {None: 0, Role.MEMBER: 1, Role.ACT: 2, Role.BLOCK: 3}
 
 
-def update_members(campaign: Campaign, population: Population, profiles: Profiles, now_ms: int) -> None:
+def update_members(
+    campaign: Campaign, population: Population, profiles: Profiles, now_ms: int, elsewhere: Flags | None = None
+) -> None:
     """Members and their roles from a pool's shares after competition.
 
     Only a confirmed distillation has an act set, and only one that links hold: those who merely ask alike are watched,
     unless a person has confirmed them.
-    While an ordinary explanation stands against the verdict, it reaches nobody further than before.
+    While an ordinary explanation stands against the verdict, it reaches nobody further than before. A role is kept for
+    ``HOLD_MS`` after it was reached last, by those who are not ``elsewhere``, in another campaign.
     """
     share = campaign.pool.share
     grouped = by_group(campaign.pool.nats)
@@ -31,6 +39,10 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
     found = roles(share, nats)
     if campaign.status is Status.CANDIDATE and np.count_nonzero(found) < len(campaign.members):
         return  # what a person was shown does not melt away
+    reached = found.copy()
+    for known, kept in _kept(campaign, population, profiles, now_ms):
+        if elsewhere is None or not elsewhere[known]:
+            found[known] = max(int(found[known]), _RANK[kept])
     if not may_act(campaign):
         found = np.minimum(found, 1)
     members: dict[str, Member] = {}
@@ -38,9 +50,9 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
         tenant_id = profiles.tenant_ids[population.rows[place]]
         before = campaign.members.get(tenant_id)
         role = ROLES[found[place]] or Role.MEMBER
-        reached = before.role if before else Role.MEMBER
-        if campaign.doubts and _RANK[role] > _RANK[reached]:
-            role = reached
+        most = before.role if before else Role.MEMBER
+        if campaign.doubts and _RANK[role] > _RANK[most]:
+            role = most
         own = {group: round(float(part), 2) for group, part in zip(GROUPS, nats[:, place], strict=True) if part}
         members[tenant_id] = Member(
             tenant_id=tenant_id,
@@ -48,8 +60,18 @@ def update_members(campaign: Campaign, population: Population, profiles: Profile
             role=role,
             joined_ms=before.joined_ms if before else now_ms,
             nats=own,
+            reached_ms=before.reached_ms if before and reached[place] < _RANK[role] else now_ms,
         )
     campaign.members = members
+
+
+def _kept(campaign: Campaign, population: Population, profiles: Profiles, now_ms: int) -> Iterator[tuple[int, Role]]:
+    """Members that are among the population, by place, whose roles were reached not long ago."""
+    for member in campaign.members.values():
+        if now_ms - member.reached_ms < HOLD_MS and (row := profiles.rows.get(member.tenant_id)) is not None:
+            place = int(np.searchsorted(population.rows, row))
+            if place < len(population.rows) and population.rows[place] == row:
+                yield place, member.role
 
 
 def count_tokens(campaign: Campaign, profiles: Profiles) -> None:

@@ -1,0 +1,26 @@
+"""Who is a member, and how far it may be taken: by evidence of its own."""
+
+import numpy as np
+
+from stream_app.detection.campaigns.links import GROUPS
+from stream_app.detection.campaigns.roles import ROLES, Role, roles
+
+
+def role_of(share: float = 0.9999, **nats: float) -> Role | None:
+    """Role of one tenant with nats by group."""
+    column = np.array([[nats.get(group, 0.0)] for group in GROUPS])
+    return ROLES[int(roles(np.array([share]), column)[0])]
+
+
+def test_a_popular_client_alone_makes_nobody_a_member() -> None:
+    assert role_of(client=9.0) is None
+    assert role_of(genesis=5.0, payer=-2.0) is None
+    assert role_of(client=9.0, genesis=1.5) is Role.MEMBER
+    assert role_of(client=9.0, network=1.5) is Role.MEMBER
+    assert role_of(payer=6.0) is Role.MEMBER
+
+
+def test_acting_takes_two_kinds_of_evidence_and_blocking_content_and_a_hard_link() -> None:
+    assert role_of(payer=6.0, client=3.0) is Role.ACT
+    assert role_of(client=5.0, genesis=5.0) is Role.MEMBER
+    assert role_of(0.99999, payer=6.0, client=3.0, content=4.0) is Role.BLOCK

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any, NamedTuple
@@ -118,6 +119,8 @@ class SourceReader(Thread):
                 delivery.result(_POLL_S)
             except TimeoutError:
                 continue
+            except CancelledError:  # Faust may give a delivery up in a rebalance; ``repair`` or the next chunk notices
+                _log.warning("a delivery was cancelled; what it held is read again")
             return
 
     def _obey(self) -> None:

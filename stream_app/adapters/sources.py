@@ -119,7 +119,7 @@ class SourceReader(Thread):
                 delivery.result(_POLL_S)
             except TimeoutError:
                 continue
-            except CancelledError:  # Faust may give a delivery up in a rebalance; ``repair`` or the next chunk notices
+            except CancelledError:  # whoever did it: ``repair`` or the next chunk notices the gap
                 _log.warning("a delivery was cancelled; what it held is read again")
             return
 

@@ -78,7 +78,7 @@ class SourceReader(Thread):
         """Read again from a position that is behind what was delivered, as it was a look ago; whether that was so.
 
         For a partition that has nothing to do: the next chunk would show that one was lost before it, but after the
-        last there is none. Faust empties its channels when a rebalance ends.
+        last there is none. Faust empties its channels in every rebalance, and cancels who waits for room in them.
         """
         was, self._behind[partition] = self._behind.get(partition), position
         if position != was or position >= self._next.get(partition, position):
@@ -119,8 +119,8 @@ class SourceReader(Thread):
                 delivery.result(_POLL_S)
             except TimeoutError:
                 continue
-            except CancelledError:  # whoever did it: ``repair`` or the next chunk notices the gap
-                _log.warning("a delivery was cancelled; what it held is read again")
+            except CancelledError:  # Faust empties a full channel; ``repair`` or the next chunk notices the gap
+                _log.info("a rebalance gave up a delivery; what it held is read again")
             return
 
     def _obey(self) -> None:

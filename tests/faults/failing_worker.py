@@ -19,6 +19,7 @@ from stream_app.adapters.records import OutgoingRecord
 from stream_app.adapters.sources import Chunk, SourceReader
 from stream_app.adapters.transactions import PartitionProducer
 from stream_app.cli import main
+from stream_app.detection.campaigns.stage import CampaignStage
 from stream_app.detection.state import PARTITION_KEY
 from stream_app.topology import TopicName
 
@@ -48,36 +49,43 @@ def _is_state(topic: str, *_: object, **__: object) -> bool:
     return topic.endswith(TopicName.TENANT_STATE)
 
 
+def _is_any(*_: object) -> bool:
+    return True
+
+
 def _is_last_state(topic: str, _: object, key: bytes, **__: object) -> bool:
     return _is_state(topic) and key == PARTITION_KEY.encode()
 
 
-#: The steps of a checkpoint, by name.
+#: The steps of a checkpoint, and the midst of a tick of the campaign stage, by name.
 STEPS = {
     "before-transaction": Step(PartitionProducer, "checkpoint", False, _is_with_tenants),
     "after-some-states": Step(OpenProducer, "produce", True, _is_state),
     "before-commit": Step(OpenProducer, "produce", True, _is_last_state),
     "after-commit": Step(PartitionProducer, "checkpoint", True, _is_with_tenants),
+    "in-tick": Step(CampaignStage, "_keep_shares", True, _is_any),
 }
 
 
 def crash_at(step: Step, number: int) -> None:
-    """End the process at the ``number``-th call, once the broker has all that the producer was given."""
+    """End the process at the ``number``-th call, once the broker has all that a producer there was given."""
     original = getattr(step.owner, step.method)
     calls = count(1)
 
-    def crash(producer: Producer) -> None:
+    def crash(owner: Any) -> None:
+        if issubclass(step.owner, CampaignStage):
+            os._exit(CRASHED)
+        producer = owner if isinstance(owner, Producer) else owner._producer
         producer.flush(_FLUSH_S)
         os._exit(CRASHED)
 
     def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
         is_it = step.counts(*args, **kwargs) and next(calls) == number
-        producer = self if isinstance(self, Producer) else self._producer
         if is_it and not step.is_after:
-            crash(producer)
+            crash(self)
         answer = original(self, *args, **kwargs)
         if is_it:
-            crash(producer)
+            crash(self)
         return answer
 
     setattr(step.owner, step.method, replacement)

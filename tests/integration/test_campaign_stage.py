@@ -23,8 +23,13 @@ from stream_app.replay import Replay
 from stream_app.settings import Settings
 from stream_app.topology import Stage, TopicName
 from tests.conftest import SettingsFor
+from tests.faults.failing_worker import CRASHED
+from tests.faults.workers import WorkerProcess
 from tests.integration.streaming import TIMEOUT_S, Deployment, deployment
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
+
+#: A look at which campaigns have been told and members are still to come.
+_FATAL_TICK = 12
 
 
 def at(time_ms: int) -> str:
@@ -92,9 +97,17 @@ def members(entries: dict[str, Any]) -> set[str]:
     return {entry["tenant_id"] for entry in entries.values() if "tenant_id" in entry}
 
 
-@pytest.mark.parametrize("is_killed", [False, True], ids=["calm", "killed"])
+@pytest.mark.parametrize(
+    ("broker", "fate"),
+    [
+        ("embedded", "calm"),
+        ("embedded", "killed"),
+        *(pytest.param("real", fate, marks=pytest.mark.kafka) for fate in ("calm", "killed", "killed in a tick")),
+    ],
+    indirect=["broker"],
+)
 def test_both_stages_find_and_tell_what_replay_does(
-    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, is_killed: bool
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, fate: str
 ) -> None:
     rules = tmp_path / "policy.yaml"
     rules.write_text(f"{DEFAULT_POLICY.read_text()}\nlinks: {{payment_fp: block, ip_prefix: challenge}}\n")
@@ -106,12 +119,17 @@ def test_both_stages_find_and_tell_what_replay_does(
         running.wait_for(len(sent))
         stage, told, links = stage_alone(running, settings)
         expected = orjson.loads(orjson.dumps(entries_of(stage.stage.campaigns)))
-        if is_killed:
+        if fate == "killed":
             with running_worker(campaigns, tmp_path / "killed.log") as first:
                 running.read_until(TopicName.CAMPAIGNS, 1)
                 first.process.send_signal(signals.SIGKILL)
                 first.process.wait()
-            assert on_topic(running) != expected  # killed with work left to do
+        elif fate == "killed in a tick":
+            arguments = ("-m", "tests.faults.failing_worker", "--crash", f"in-tick:{_FATAL_TICK}")
+            assert WorkerProcess(campaigns, tmp_path / "killed", arguments).wait_end() == CRASHED
+            assert on_topic(running)
+        if fate != "calm":
+            assert on_topic(running) != expected  # with work left to do
         with running_worker(campaigns, tmp_path / "campaigns.log"):
             wait_for_campaigns(running, expected)
             wanted = {(one.verdict.tenant_id, one.verdict.campaign_id) for one in told if one.verdict.role}
@@ -139,7 +157,7 @@ def test_both_stages_find_and_tell_what_replay_does(
             stillwatch(settings, "campaigns", "dossier", campaign_id, "--format", "html", "--out", str(paper))
             assert "ok, not signed" in stillwatch(settings, "dossier", "verify", str(paper), "--log")
             assert campaign_id in stillwatch(settings, "digest", "--since", "9999d")
-            if is_killed:
+            if fate == "killed":
                 kill_tenants_worker(running, tmp_path)
             else:
                 dismiss(running, settings, campaign_id)

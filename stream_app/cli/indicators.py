@@ -16,7 +16,7 @@ from stream_app.adapters.operator_topic import new_record, read_operator_records
 from stream_app.cli.campaigns import find_campaigns
 from stream_app.cli.explanations import refuse
 from stream_app.cli.operator_records import Order, orders, settings_or_refuse, write
-from stream_app.detection.operators import Learn, RecordType
+from stream_app.detection.operators import Learn, RecordType, parse_operator
 from stream_app.sharing.bundles import (
     MAX_VALID_DAYS,
     VALID_DAYS,
@@ -25,7 +25,7 @@ from stream_app.sharing.bundles import (
     Tlp,
     bundle_of,
 )
-from stream_app.sharing.readings import MAX_BYTES, BundleRefusedError, Reading, read_bundle
+from stream_app.sharing.readings import MAX_BYTES, BundleRefusedError, Reading, read_bundle, refuse_older
 from stream_app.sharing.unions import Union, unions
 from stream_app.signatures import KeyFileError, Purpose, load_signer, load_verifier
 
@@ -91,6 +91,10 @@ def export_bundle(
 def import_bundle(*, file: Path, trusted: tuple[Path, ...], line: Path | None, order: Order) -> None:
     """Check a partner's bundle and tell the campaign stage; it raises priors, and nobody is acted on for it."""
     reading = _checked(file, trusted)
+    try:
+        refuse_older(reading, (told.indicators for told in (_learned() if line is None else _learned_from(line))))
+    except BundleRefusedError as error:
+        raise click.ClickException(f"{file} is refused: {error}") from error
     if line is None:
         what = f"of {reading.indicators.partner}"
         write(order, RecordType.INDICATORS, _undo, what=what, expires_at=reading.valid_until, body=reading.body())
@@ -158,17 +162,33 @@ def _checked(file: Path, trusted: tuple[Path, ...]) -> Reading:
 
 def _held() -> list[Learn]:
     """The newest of every partner, unless it has ended."""
-    settings = settings_or_refuse()
     newest: dict[str, Learn] = {}
-    try:
-        with Console(stderr=True).status("reading operator records"):
-            for written in read_operator_records(settings):
-                if isinstance(written.instruction, Learn):
-                    newest[written.instruction.indicators.partner] = written.instruction
-    except DecisionLogError as error:
-        raise click.ClickException(str(error)) from error
+    for told in _learned():
+        known = newest.get(told.indicators.partner)
+        if known is None or known.indicators.told_ms <= told.indicators.told_ms:
+            newest[told.indicators.partner] = told
     now_ms = datetime.now(UTC).timestamp() * 1000
     return [told for told in newest.values() if told.indicators.expires_ms > now_ms]
+
+
+def _learned() -> list[Learn]:
+    """All that was ever imported; the operator topic is kept for ever."""
+    settings = settings_or_refuse()
+    try:
+        with Console(stderr=True).status("reading operator records"):
+            instructions = [written.instruction for written in read_operator_records(settings)]
+    except DecisionLogError as error:
+        raise click.ClickException(str(error)) from error
+    return [told for told in instructions if isinstance(told, Learn)]
+
+
+def _learned_from(line: Path) -> list[Learn]:
+    """What the file of operator records holds already, if there is one."""
+    try:
+        instructions = [parse_operator(value) for value in line.read_bytes().splitlines()] if line.exists() else []
+    except OSError as error:
+        raise click.ClickException(f"{line}: {error.strerror or error}") from error
+    return [told for told in instructions if isinstance(told, Learn)]
 
 
 def _plain(told: Learn) -> dict[str, Any]:

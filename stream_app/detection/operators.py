@@ -232,7 +232,7 @@ def _learn(record: OperatorRecord, body: dict[str, Any]) -> Learn:
     bundle = body.get("bundle")
     if not isinstance(bundle, dict):
         raise ValueError("body.bundle must hold what an imported bundle comes to")
-    told = {name: bundle[name] for name in ("partner", "key_id", "parts") if name in bundle}
+    told = {name: bundle[name] for name in ("partner", "key_id", "parts", "told_ms") if name in bundle}
     return Learn(record, msgspec.convert(told | {"expires_ms": _expires_ms(record)}, Indicators))
 
 

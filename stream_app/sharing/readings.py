@@ -1,6 +1,7 @@
 """A bundle from a partner to what is believed of it: signed by a trusted key, marked, not expired, within bounds."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -92,6 +93,7 @@ def _reading(objects: list[Any], partner: str, now: datetime) -> Reading:
     if not wholes or not indicators:
         raise BundleRefusedError("the bundle tells of no campaign")
     tlp = _marking([*wholes.values(), *indicators.values()])
+    told_at = _told_at([*wholes.values(), *indicators.values()], now)
     valid_until = _validity(list(indicators.values()), now)
     names = [one.name for one in objects if one.type == "identity"]
     values: dict[str, dict[str, dict[str, int]]] = {}
@@ -107,8 +109,9 @@ def _reading(objects: list[Any], partner: str, now: datetime) -> Reading:
     for part_id, own in values.items():
         whole = msgspec.convert(dict(wholes[part_id].extensions[EXTENSION]), _Whole)
         parts.append(Part(part_id, whole.members, whole.is_proved, own))
-    expires_ms = round(valid_until.timestamp() * 1000)
-    checked = msgspec.convert(msgspec.to_builtins(Indicators(partner, key_ids.pop(), expires_ms, parts)), Indicators)
+    expires_ms, told_ms = (round(at.timestamp() * 1000) for at in (valid_until, told_at))
+    believed = Indicators(partner, key_ids.pop(), expires_ms, parts, told_ms)
+    checked = msgspec.convert(msgspec.to_builtins(believed), Indicators)
     return Reading(names[0] if names else "", tlp, valid_until, checked)
 
 
@@ -118,6 +121,16 @@ def _marking(objects: list[Any]) -> Tlp:
     if None in marks or len(marks) != 1:
         raise BundleRefusedError("the bundle must be marked TLP clear, green or amber, all of it alike")
     return marks.pop() or Tlp.AMBER
+
+
+def _told_at(objects: list[Any], now: datetime) -> datetime:
+    """When the newest of it was written. A time to come would keep out what the partner tells next."""
+    newest: datetime = max(one.modified for one in objects)
+    if newest > now + _AHEAD:
+        raise BundleRefusedError(
+            f"the bundle was written at {newest.astimezone(UTC):%Y-%m-%d %H:%M} UTC, which is to come"
+        )
+    return newest
 
 
 def _validity(indicators: list[Any], now: datetime) -> datetime:
@@ -133,6 +146,16 @@ def _validity(indicators: list[Any], now: datetime) -> datetime:
     if end > now + timedelta(days=MAX_VALID_DAYS):
         raise BundleRefusedError(f"the bundle would hold for more than {MAX_VALID_DAYS} days")
     return end
+
+
+def refuse_older(reading: Reading, known: Iterable[Indicators]) -> None:
+    """Raise ``BundleRefusedError`` if its partner has told anything later: an old bundle that somebody sends again."""
+    own = [one.told_ms for one in known if one.partner == reading.indicators.partner]
+    if (newest_ms := max(own, default=0)) > (told_ms := reading.indicators.told_ms):
+        older, newer = (
+            f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC" for ms in (told_ms, newest_ms)
+        )
+        raise BundleRefusedError(f"it was written at {older}, and {newer} was imported already: an old one sent again")
 
 
 def _checked(carriers: dict[str, int]) -> dict[str, int]:

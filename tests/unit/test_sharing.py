@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream_app.cli import main
-from stream_app.detection.campaigns.indicators import Part
+from stream_app.detection.campaigns.indicators import Indicators, Part, keep
 from stream_app.detection.operators import Learn, parse_operator
 from stream_app.sharing.bundles import NothingToShareError, Terms, Tlp, bundle_of
 from stream_app.sharing.keys import load_exchange
@@ -140,6 +140,10 @@ def carriers_of(objects: list[dict[str, Any]]) -> dict[str, Any]:
     return carriers
 
 
+def written_later(objects: list[dict[str, Any]]) -> None:
+    of_type(objects, "campaign")[0]["modified"] = "2026-03-03T00:00:00Z"
+
+
 def too_many_values(objects: list[dict[str, Any]]) -> None:
     carriers_of(objects).update({f"{n:016x}": 2 for n in range(101)})
 
@@ -176,6 +180,7 @@ def strange_object(objects: list[dict[str, Any]]) -> None:
         (without_end, "valid_until"),
         (for_years, "90 days"),
         (to_come, "to come"),
+        (written_later, "written at 2026-03-03 00:00 UTC, which is to come"),
         (too_many_values, "at most 100"),
         (raw_value, "no digest"),
         (negative, ">= 0"),
@@ -292,3 +297,33 @@ def test_a_forged_bundle_is_refused_at_the_command_line(folder: Path, keys: Path
     assert stillwatch("import", bundle, "--trusted", keys / "stranger.pub", *options).exit_code == 1
     assert stillwatch("import", bundle, *options).exit_code == 2
     assert not (folder / "op.jsonl").exists()
+
+
+def test_a_bundle_that_was_replaced_is_refused_when_it_comes_again(folder: Path, keys: Path) -> None:
+    lines = folder / "op.jsonl"
+
+    def import_of(at: str, name: str = "north") -> Result:
+        bundle = folder / f"{name}.json"
+        options = ("--provider", name, "--signing-key", keys / name, "--out", bundle, "--at", at)
+        assert stillwatch("export", "--from", folder, *options).exit_code == 0
+        trusted = ("--trusted", keys / f"{name}.pub")
+        return stillwatch("import", bundle, *trusted, "--to", lines, "--reason", "weekly", "--by", "jo")
+
+    earlier, later = ((datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="seconds") for days in (3, 1))
+    assert import_of(earlier).exit_code == import_of(later).exit_code == 0
+    again = import_of(earlier)
+    assert (again.exit_code, len(again.output.splitlines())) == (1, 1)
+    assert "an old one sent again" in again.output
+    assert import_of(later).exit_code == 0  # the same once more changes nothing
+    assert import_of(earlier, "stranger").exit_code == 0  # each partner has a time of its own
+    told = [parse_operator(line) for line in lines.read_bytes().splitlines()]
+    assert len({one.indicators.partner for one in told if isinstance(one, Learn)}) == 2
+    assert len(told) == 4
+
+
+def test_what_was_told_before_is_not_put_in_place_of_what_was_told_later(north: Signer) -> None:
+    old, new = (read(bundle_of([campaign()], Terms("north", AT - timedelta(days=n))), north).indicators for n in (2, 1))
+    held: dict[str, Indicators] = {}
+    for told in (old, new, old):
+        keep(held, told)
+    assert list(held.values()) == [new]

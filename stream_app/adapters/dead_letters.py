@@ -102,7 +102,9 @@ def prepare(letter: KeptLetter, settings: Settings, now_ms: int) -> Again:
     """
     if not letter.topic.startswith(f"{settings.topic_prefix}."):
         log = f"{letter.topic} is a gateway's log, of which letters hold nothing, since it may be a prompt"
-        return Again(letter, None, None, f"{log}: mend the cause, then have gateway-events read it again")
+        return Again(
+            letter, None, None, f"{log}: mend the cause, then give the log to gateway-events with --refused-since"
+        )
     if letter.original is None:
         return Again(letter, None, None, "the letter does not hold the input, which had over 64 KiB")
     if letter.topic == settings.topic(TopicName.REQUESTS):

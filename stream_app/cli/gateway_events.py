@@ -1,7 +1,9 @@
 """``stillwatch gateway-events``: what a gateway logs becomes events on the requests topic."""
 
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -11,9 +13,19 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from stream_app.adapters.admission import BrokerError, check_admission
 from stream_app.adapters.credentials import CredentialsError
+from stream_app.adapters.decision_log import DecisionLogError
+from stream_app.cli.decisions import instant
 from stream_app.gateways.identities import IdentityError, read_identities
 from stream_app.gateways.lines import GATEWAYS, read_line
-from stream_app.gateways.logs import Line, LogError, lines_of_file, lines_of_topic
+from stream_app.gateways.logs import (
+    Line,
+    LogError,
+    lines_of_file,
+    lines_of_places,
+    lines_of_topic,
+    name_of_file,
+    refused_places,
+)
 from stream_app.gateways.prompts import Sketcher
 from stream_app.gateways.sending import Sender, SendError
 from stream_app.settings import Settings, SettingsError, load_settings
@@ -39,6 +51,12 @@ from stream_app.sketches import Key, KeyFileError, PromptScorer, load_key
     type=click.Path(path_type=Path),
     help="Key shared with partners.  [env: STILLWATCH_EXCHANGE_KEY_FILE]",
 )
+@click.option(
+    "--refused-since",
+    metavar="T",
+    callback=instant,
+    help="Only lines of this log that became dead letters then or later (UTC), once their cause is mended.",
+)
 def gateway_events(
     *,
     kind: str,
@@ -49,6 +67,7 @@ def gateway_events(
     account: str | None,
     key_file: Path | None,
     exchange_key_file: Path | None,
+    refused_since: datetime | None,
 ) -> None:
     """Map the requests that a gateway logs to events v1, and send them; no text of a prompt is sent."""
     if (path is None) == (topic is None):
@@ -65,15 +84,18 @@ def gateway_events(
     sketcher = None if key is None else _sketcher(key, exchange)
     try:
         check_admission(settings)
-        sender = Sender(settings, f"/gateways/{kind}")
-        for line in _shown(_lines(settings, path, topic, sender, until_end=until_end)):
+        places = None if refused_since is None else _refused(settings, path, topic, refused_since)
+        sender = Sender(settings, f"/gateways/{kind}", places)
+        for line in _shown(_lines(settings, path, topic, sender, places, until_end=until_end)):
             sender.send(line, read_line(line.value, kind, to, sketcher))
         sender.finish()
-    except (BrokerError, LogError, SendError, CredentialsError) as error:
+    except (BrokerError, LogError, SendError, CredentialsError, DecisionLogError) as error:
         raise click.ClickException(str(error)) from error
     except KafkaException as error:
         raise click.ClickException(f"{settings.broker}: {error.args[0].str()}") from error
     click.echo(f"{sender.events:,} events sent, {sender.refused:,} dead letters")
+    if places and (gone := len(places) - sender.events - sender.refused):
+        click.echo(f"{gone:,} are not in the log any more", err=True)
     if sender.refused:
         sys.exit(1)
 
@@ -82,9 +104,25 @@ def _sketcher(key: Key, exchange: Key | None) -> Sketcher:
     return Sketcher(key, exchange, PromptScorer.load())
 
 
+def _refused(settings: Settings, path: Path | None, topic: str | None, since: datetime) -> Set[str]:
+    # kafka-python logs every attempt of what is told once, at the end.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    source = topic or name_of_file(path or Path("-"))
+    with Console(stderr=True).status("reading dead letters"):
+        return refused_places(settings, source, since)
+
+
 def _lines(
-    settings: Settings, path: Path | None, topic: str | None, sender: Sender, *, until_end: bool
+    settings: Settings,
+    path: Path | None,
+    topic: str | None,
+    sender: Sender,
+    places: Set[str] | None,
+    *,
+    until_end: bool,
 ) -> Iterator[Line]:
+    if topic is not None and places is not None:
+        return lines_of_places(settings, topic, places)
     if topic is not None:
         return lines_of_topic(settings, topic, sender.finish, is_followed=not until_end)
     assert path is not None  # noqa: S101

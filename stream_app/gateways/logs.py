@@ -1,13 +1,17 @@
 """Where gateways' logs lie: files, standard input, Kafka topics."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_app.adapters.clients import ANSWER_S, client_config
+from stream_app.adapters.dead_letters import KeptLetter, read_dead_letters
+from stream_app.adapters.histories import HistorySource, find_spans, read_spans
+from stream_app.adapters.recorded_events import RecordsGoneError, Span
 from stream_app.settings import Settings
 
 #: Lines between two waits for the broker: a wait costs as long as a batch lingers, some 50 ms.
@@ -27,9 +31,38 @@ class Line(NamedTuple):
     offset: int
 
 
+def name_of_file(path: Path) -> str:
+    """What dead letters call a file; ``-`` is standard input."""
+    return "standard input" if str(path) == "-" else path.name
+
+
+def refused_places(settings: Settings, source: str, since: datetime) -> set[str]:
+    """Where in a log those lines lie that became dead letters then or later. Raises ``DecisionLogError``."""
+    letters = (letter for letter in read_dead_letters(settings) if isinstance(letter, KeptLetter))
+    return {letter.place for letter in letters if letter.topic == source and letter.at >= since}
+
+
+def lines_of_places(settings: Settings, topic: str, places: Set[str]) -> Iterator[Line]:
+    """What a topic still holds from the first of these places to the last, in no group. Raises ``LogError``."""
+    offsets: dict[int, list[int]] = {}
+    for place in places:
+        _, partition, offset, _ = place.rsplit("/", 3)
+        offsets.setdefault(int(partition), []).append(int(offset))
+    try:
+        spans = [
+            Span(topic, span.partition, max(span.first, min(own)), min(span.end, max(own) + 1), is_whole=False)
+            for span in find_spans(settings, HistorySource(None, topic, None))
+            if (own := offsets.get(span.partition))
+        ]
+        for partition, record in read_spans(settings, spans):
+            yield Line(record.value or b"", topic, partition, record.offset)
+    except RecordsGoneError as error:
+        raise LogError(str(error)) from error
+
+
 def lines_of_file(path: Path) -> Iterator[Line]:
     """Lines that are not blank; ``-`` is standard input. Raises ``LogError``."""
-    name = "standard input" if str(path) == "-" else path.name
+    name = name_of_file(path)
     try:
         with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
             for number, line in enumerate(file):

@@ -1,6 +1,6 @@
 """Events of a log to the requests topic, and what gives none to the dead letters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import UTC, datetime
 
 import msgspec
@@ -24,13 +24,15 @@ class SendError(Exception):
 class Sender:
     """Sends what a log's lines were mapped to, as fast as the broker takes it; raises ``SendError``.
 
-    Dead letters name the line and the fault. They hold nothing of the line itself, which may hold a prompt.
+    Dead letters name the line and the fault. They hold nothing of the line itself, which may hold a prompt. With
+    ``places`` only what lies there is sent, by the names that dead letters give them.
     """
 
-    def __init__(self, settings: Settings, source: str) -> None:
+    def __init__(self, settings: Settings, source: str, places: Set[str] | None = None) -> None:
         self.events = 0
         self.refused = 0
         self._source = source
+        self._places = places
         self._broker = settings.broker
         self._requests = settings.topic(TopicName.REQUESTS)
         self._dead_letters = settings.topic(TopicName.DEAD_LETTERS)
@@ -40,9 +42,11 @@ class Sender:
     def send(self, line: Line, found: Iterable[Mapped]) -> None:
         """Send all that one line was mapped to."""
         for index, mapped in enumerate(found):
+            place = f"{line.source}/{line.partition}/{line.offset}/{index}"
+            if self._places is not None and place not in self._places:
+                continue
             if isinstance(mapped, Unmapped):
                 self.refused += 1
-                place = f"{line.source}/{line.partition}/{line.offset}/{index}"
                 self._produce(self._dead_letters, place, _dead_letter(line, index, mapped), [])
             else:
                 self.events += 1

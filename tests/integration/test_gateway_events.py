@@ -176,6 +176,35 @@ def test_a_topic_is_taken_up_where_it_was_left(
     assert len(events(settings)) == 4
 
 
+def test_what_was_refused_is_sent_again_from_the_log_and_nothing_else(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path
+) -> None:
+    settings = create_topics_for(topic_prefix)
+    environment = {"STILLWATCH_BROKER": settings.broker, "STILLWATCH_TOPIC_PREFIX": topic_prefix}
+    nameless = {name: part for name, part in samples.KONG.items() if name not in ("consumer", "authenticated_entity")}
+    lines = [orjson.dumps(record) for record in (samples.KONG, nameless, samples.KONG, nameless)]
+    log, topic = tmp_path / "access.jsonl", f"{topic_prefix}-access-log"
+    log.write_bytes(b"\n".join(lines))
+    admin = AdminClient({"bootstrap.servers": settings.broker})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(WAIT_S)
+    producer = Producer({"bootstrap.servers": settings.broker})
+    for line in lines:
+        producer.produce(topic, line)
+    producer.flush()
+
+    def told(*words: str) -> str:
+        return CliRunner().invoke(gateway_events, ["--from", "kong", *words], env=environment).output
+
+    for source in (("--file", str(log)), ("--topic", topic, "--until-end")):
+        began = datetime.now(UTC).isoformat()
+        assert "2 events sent, 2 dead letters" in told(*source)
+        mended = ("--tenant", "header.x-tenant", "--account", "header.user-agent", "--refused-since")
+        assert "2 events sent, 0 dead letters" in told(*source, *mended, began)
+        assert "0 events sent, 0 dead letters" in told(*source, *mended, datetime.now(UTC).isoformat())
+    tenants = [event["tenant_id"] for event in events(settings)]
+    assert (tenants.count("acme"), tenants.count("globex")) == (4, 4)
+
+
 def test_logs_become_events_and_dead_letters_without_a_word_of_a_prompt(
     create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path, key_file: Path
 ) -> None:

@@ -24,7 +24,7 @@ def letter(reason: str, topic: str, original: bytes | None) -> KeptLetter:
     ("kept", "problem"),
     [
         (letter("no_identity", "access.jsonl", None), "which letters hold nothing"),
-        (letter("not_json", "kong-logs", None), "have gateway-events read it again"),
+        (letter("not_json", "kong-logs", None), "gateway-events with --refused-since"),
         (letter("too_large", SETTINGS.topic(TopicName.REQUESTS), None), "over 64 KiB"),
         (letter("forged", SETTINGS.topic(TopicName.OPERATOR), ORDER), "whoever means it orders it anew"),
     ],

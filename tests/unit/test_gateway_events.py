@@ -11,7 +11,11 @@ import orjson
 import pytest
 
 from stream_app.detection.decode import decode_record
+from stream_app.detection.detector import Detector
 from stream_app.detection.events import Event
+from stream_app.detection.records import Record
+from stream_app.detection.state import decode_tenant
+from stream_app.detection.windows import PANES
 from stream_app.gateways.events import Mapped, Unmapped, UnmappedReason, ip_prefix
 from stream_app.gateways.identities import Identities, IdentityError, read_identities
 from stream_app.gateways.lines import GATEWAYS, read_line
@@ -21,6 +25,7 @@ from stream_app.gateways.publishing import MAX_WAITING, EventPublisher
 from stream_app.settings import Settings
 from stream_app.sketches import Key, PromptScorer, sketch_prompt
 from tests.unit import gateway_samples as samples
+from tests.unit.streams import new_detector
 
 KEY, EXCHANGE = Key("k1", b"a" * 32), Key("x1", b"b" * 32)
 SKETCHER = Sketcher(KEY, EXCHANGE, PromptScorer.load())
@@ -298,3 +303,38 @@ def test_a_broker_that_is_away_costs_a_request_nothing_and_its_loss_is_counted()
         publisher.publish(lambda: event)
     publisher.stop()
     assert (publisher.sent, publisher.lost) == (0, {"stopped": 5})
+
+
+def kong_line(second: int, tenant_id: str = "acme") -> bytes:
+    """A request that ends so many seconds after the sample."""
+    changes = {"started_at": samples.STARTED_MS + 1000 * second, "consumer": {"custom_id": tenant_id}}
+    return orjson.dumps(samples.KONG | changes | {"request": samples.KONG["request"] | {"id": f"r{second}"}})
+
+
+def feed(detector: Detector, lines: list[bytes]) -> None:
+    for number, line in enumerate(lines, detector.position):
+        value = msgspec.json.encode(only_event(read("kong", orjson.loads(line))))
+        detector.handle([Record(number, 1 << 62, value, {})])
+
+
+def requests_of(detector: Detector, encoded: dict[str, bytes], tenant_id: str) -> int:
+    """All requests that any window of a tenant still holds."""
+    detector.take_changes()
+    windows = decode_tenant(encoded[tenant_id]).windows
+    still_open = (pane.requests for n, pane in windows.panes.items() if n // PANES > windows.closed_minute)
+    return sum(still_open) + sum(minute.requests for minute in windows.minutes.values())
+
+
+def test_lines_given_twice_count_once_while_their_minute_is_open_and_long_after() -> None:
+    encoded: dict[str, bytes] = {}
+    detector = new_detector(encoded=encoded)
+    lines = [kong_line(second) for second in range(-20, 30)]
+    feed(detector, lines)
+    once = requests_of(detector, encoded, "acme")
+    feed(detector, lines)
+    assert requests_of(detector, encoded, "acme") == once == len(lines)
+    # time goes on for everybody
+    feed(detector, [kong_line(60 * minute, name) for minute in range(1, 15) for name in ("a", "b", "c")])
+    later = requests_of(detector, encoded, "acme")
+    feed(detector, lines)
+    assert requests_of(detector, encoded, "acme") == later

@@ -70,16 +70,13 @@ class Part(Struct, frozen=True):
 
 
 class Indicators(Struct, frozen=True):
-    """What one partner told last, under the exchange key named, until ``expires_ms`` of event time.
-
-    ``told_ms`` is when it was told, by the partner's own clock; 0 in records that were written before that was kept.
-    """
+    """What one partner told last, under the exchange key named, until ``expires_ms`` of event time."""
 
     partner: Name
     key_id: Name
     expires_ms: int
     parts: Annotated[list[Part], Meta(max_length=MAX_PARTS)]
-    told_ms: Annotated[int, Meta(ge=0)] = 0
+    told_ms: Annotated[int, Meta(ge=0)] = 0  # by the partner's clock; 0 where that was not kept
 
 
 class _Carriers(NamedTuple):
@@ -153,10 +150,7 @@ class Partners:
 
 
 def keep(told: dict[str, Indicators], new: Indicators) -> None:
-    """Put what a partner tells in place of what it told before; partners beyond the bound are not heard.
-
-    What was told before that, and comes again, is not believed again.
-    """
+    """Put what a partner tells in place of what it told before, not later; partners beyond the bound are not heard."""
     known = told.get(new.partner)
     if (known is None and len(told) < MAX_PARTNERS) or (known is not None and known.told_ms <= new.told_ms):
         told[new.partner] = new

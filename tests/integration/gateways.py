@@ -33,8 +33,8 @@ class Answer(NamedTuple):
     body: bytes
 
 
-#: Asks a gateway for a tenant and one of its accounts.
-Ask = Callable[[str, str], Answer]
+#: Asks a gateway for a tenant and one of its accounts, with headers besides.
+Ask = Callable[..., Answer]
 
 
 def eventually(is_so: Callable[[], bool], what: str = "so") -> None:
@@ -124,9 +124,9 @@ class Stage:
         self.folder = folder
         self.limiter_port = free_port()
         self.haproxy_socket, self.haproxy_map = folder / "haproxy.sock", folder / "decisions.map"
-        self.redis_port = free_port()
+        self.redis_port, self._haproxy_port = free_port(), free_port()
         self._environment = {"STILLWATCH_BROKER": broker, "STILLWATCH_TOPIC_PREFIX": prefix}
-        self._limiter, self._redis_process = ExitStack(), ExitStack()
+        self._limiter, self._redis_process, self._haproxy_process = ExitStack(), ExitStack(), ExitStack()
 
     def start_limiter(self) -> None:
         """Returns once its table is complete."""
@@ -175,17 +175,24 @@ class Stage:
     @contextmanager
     def haproxy(self, api_port: int) -> Iterator[Ask]:
         """By a map."""
-        port = free_port()
         changes = {
-            "127.0.0.1:8080": f"127.0.0.1:{port}",
+            "127.0.0.1:8080": f"127.0.0.1:{self._haproxy_port}",
             ":9000": f":{api_port}",
             "/run/stillwatch/haproxy.sock": str(self.haproxy_socket),
             "/run/stillwatch/decisions.map": str(self.haproxy_map),
         }
-        config = example("haproxy/stillwatch.cfg", self.folder, changes)
+        example("haproxy/stillwatch.cfg", self.folder, changes)
         self.haproxy_map.touch()
-        with process(needed("haproxy"), "-db", "-f", config, log=self.folder / "haproxy.log"):
-            yield from asking(port)
+        with ExitStack() as self._haproxy_process:
+            self.restart_haproxy()
+            yield from asking(self._haproxy_port)
+
+    def restart_haproxy(self) -> None:
+        """End it, if it runs, and start it with the map's file as it is."""
+        self._haproxy_process.close()
+        words = (needed("haproxy"), "-db", "-f", self.folder / "stillwatch.cfg")
+        self._haproxy_process.enter_context(process(*words, log=self.folder / "haproxy.log"))
+        eventually(lambda: answers(self._haproxy_port, "/"), "answering")
 
     @contextmanager
     def redis(self) -> Iterator[Ask]:
@@ -219,7 +226,9 @@ class Stage:
 def asking(port: int) -> Iterator[Ask]:
     """Asks at a port, once somebody answers there."""
     eventually(lambda: answers(port, "/"), "answering")
-    yield lambda tenant, account: get(port, "/v1/chat", {"x-tenant-id": tenant, "x-account-id": account})
+    yield lambda tenant, account, **headers: get(
+        port, "/v1/chat", {"x-tenant-id": tenant, "x-account-id": account, **headers}
+    )
 
 
 def answers(port: int, path: str) -> bool:
@@ -240,7 +249,7 @@ def _pings(client: "redis.Redis") -> bool:
 def decision(key: str, action: str = "block", *, lasts_s: float = 3600, **changes: Any) -> tuple[bytes, bytes]:
     """A record of the control topic."""
     scope, _, subject = key.partition(":")
-    subject = quote(subject)
+    subject = quote(subject, safe="/" if scope == "account" else "")
     ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + lasts_s))
     fields = {
         "decision_id": f"d-{subject.replace('/', '-')}",

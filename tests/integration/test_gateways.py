@@ -97,9 +97,18 @@ def test_who_is_blocked_gets_429_and_others_never(world: World) -> None:
     assert world.statuses("acme") == world.everywhere(429)
     assert world.statuses("other") == world.everywhere(200)
 
+    world.stage.restart_haproxy()
+    assert world.gateways["haproxy"]("acme", "a1").status == 429  # from its first request on
+    world.tell(decision("tenant:after"))
+    world.becomes("after", 429)
+    haproxy_obeys_wider_scopes(world)
+
     world.stage.restart_redis()
     world.becomes("acme", 429)
     world.stage.stop_limiter()
+    world.stage.restart_haproxy()  # nobody is there to fill it again, and its file has everything
+    for tenant_id, status in (("acme", 429), ("meanwhile", 429), ("after", 429), ("other", 200)):
+        assert world.gateways["haproxy"](tenant_id, "a1").status == status, tenant_id
     world.stage.restart_redis()  # nobody is there to fill it again
     assert world.gateways["redis"]("acme", "a1").status == 200
     world.stage.start_limiter()
@@ -114,3 +123,26 @@ def test_who_is_blocked_gets_429_and_others_never(world: World) -> None:
     world.becomes("meanwhile", 200)
     world.tell((b"", operator_record("enforcement", 1, body={"enforced": True})), topic="operator")
     world.becomes("meanwhile", 429)
+
+
+def haproxy_obeys_wider_scopes(world: World) -> None:
+    """What members of a campaign share: a payment, a sign-up, the network that a request comes from."""
+    haproxy = world.gateways["haproxy"]
+    paid, signed_up = {"x-payment-fp": "card/1"}, {"x-signup-fp": "s-1"}
+
+    def status(tenant_id: str = "other", **headers: str) -> int:
+        return haproxy(tenant_id, "a1", **headers).status
+
+    world.tell(
+        decision("payment_fp:card/1", decision_id="d-card"),
+        decision("signup_fp:s-1", "throttle", limit={"requests_per_minute": 2}),
+    )
+    eventually(lambda: status(**paid) == 429, "denied by its payment")
+    assert haproxy("other", "a1", **paid).headers["x-stillwatch-decision-id"] == "d-card"
+    slowed = [status(tenant_id, **signed_up) for tenant_id in ("one", "two", "three", "four")]
+    assert (slowed[0], slowed[-1]) == (200, 429)  # all who came by it are counted together
+    assert (status(), status("freed", **paid)) == (200, 200)
+    world.tell(decision("ip_prefix:127.0.0.0/24"))
+    eventually(lambda: status() == 429, "denied by its network")
+    world.tell((b"ip_prefix:127.0.0.0%2F24", None))
+    eventually(lambda: status() == 200, "let in again")

@@ -1,11 +1,12 @@
 """Where a deployment stands before its past is filled in, and the states that are written for its workers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from threading import Event
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream_app.adapters.changelogs import ChangelogCopy, recover
@@ -24,6 +25,10 @@ from stream_app.topology import Stage, TopicName
 _STATES = 20_000
 #: The first question for a group makes a new broker create its topic of groups.
 _GROUP_S = 30.0
+#: What it answers meanwhile.
+_COMING = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
+
+_Answer = TypeVar("_Answer")
 
 
 class OccupiedError(Exception):
@@ -106,13 +111,29 @@ def _write(
 def _check_group(settings: Settings, *, may_replace: bool) -> None:
     group = settings.stage_group
     admin = AdminClient(client_config(settings))
-    members = admin.describe_consumer_groups([group], request_timeout=_GROUP_S)[group].result().members
+    members = _answered(
+        lambda: admin.describe_consumer_groups([group], request_timeout=_GROUP_S)[group].result().members
+    )
     if members:
         raise OccupiedError(f"group {group} has a running worker: stop all workers first")
     asked = ConsumerGroupTopicPartitions(group)
-    (answer,) = admin.list_consumer_group_offsets([asked], request_timeout=_GROUP_S).values()
-    if not may_replace and any(place.offset >= 0 for place in answer.result().topic_partitions or ()):
+    places = _answered(
+        lambda: admin.list_consumer_group_offsets([asked], request_timeout=_GROUP_S)[group].result().topic_partitions
+    )
+    if not may_replace and any(place.offset >= 0 for place in places or ()):
         raise OccupiedError(f"group {group} has positions already: --replace forgets what its workers have learned")
+
+
+def _answered(ask: Callable[[], _Answer]) -> _Answer:
+    """What a group's coordinator answers; a new broker is still making it when it is asked for the first time."""
+    deadline = time.monotonic() + _GROUP_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _COMING or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _copy(settings: Settings, number: int) -> ChangelogCopy:

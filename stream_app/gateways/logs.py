@@ -46,8 +46,8 @@ def lines_of_places(settings: Settings, topic: str, places: Set[str]) -> Iterato
     """What a topic still holds from the first of these places to the last, in no group. Raises ``LogError``."""
     offsets: dict[int, list[int]] = {}
     for place in places:
-        _, partition, offset, _ = place.rsplit("/", 3)
-        offsets.setdefault(int(partition), []).append(int(offset))
+        _, number, offset, _ = place.rsplit("/", 3)
+        offsets.setdefault(int(number), []).append(int(offset))
     try:
         spans = [
             Span(topic, span.partition, max(span.first, min(own)), min(span.end, max(own) + 1), is_whole=False)

@@ -1,5 +1,6 @@
 """A backfilled deployment: its worker knows yesterday's tenants, and says nothing about yesterday."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,17 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Producer
 
-from stream_app.app import read_policy
+from stream_app.app import DEFAULT_POLICY, read_policy
 from stream_app.cli import main
+from stream_app.demo.workers import running_worker
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import EmitDecision
 from stream_app.replay import Replay
 from stream_app.settings import Settings
-from stream_app.topology import TopicName
+from stream_app.topology import Stage, TopicName
 from tests.conftest import SettingsFor
-from tests.integration.streaming import deployment
+from tests.integration.streaming import TIMEOUT_S, deployment
+from tests.unit.campaign_worlds import campaign_events
 from tests.unit.streams import POLICY_TEXT, in_order, steady, time_of
 
 HOUR, DAY = 3_600, 86_400
@@ -114,3 +117,26 @@ def test_the_past_may_lie_on_the_very_topic(create_topics_for: SettingsFor, topi
     with deployment(settings, tmp_path) as running:
         running.wait_for(running.send_events(steady(HOUR + 60, HOUR + 90, 10, "calm")))
         assert running.decisions() == []
+
+
+def test_a_campaign_of_the_past_is_listed_before_day_one_and_acted_on_at_once(
+    create_topics_for: SettingsFor, topic_prefix: str, tmp_path: Path
+) -> None:
+    rules, log = tmp_path / "policy.yaml", tmp_path / "past.jsonl"
+    rules.write_text(DEFAULT_POLICY.read_text().replace("mode: shadow", "mode: enforced"))
+    settings = create_topics_for(topic_prefix, partitions=2).model_copy(update={"policy": rules})
+    events = list(campaign_events())
+    past, live = events[: len(events) * 4 // 5], events[len(events) * 4 // 5 :]
+    log.write_bytes(b"\n".join(map(orjson.dumps, past)))
+    done = stillwatch(settings, "backfill", str(log), "--json")
+    assert done.exit_code == 0, done.output
+    assert orjson.loads(done.stdout)["campaigns"] == 1
+    (known,) = map(orjson.loads, stillwatch(settings, "campaigns", "list", "--json").stdout.splitlines())
+    assert (known["status"], known["member_count"] > 100) == ("confirmed", True)
+    stage = settings.model_copy(update={"stage": Stage.CAMPAIGNS})
+    with deployment(settings, tmp_path) as running, running_worker(stage, tmp_path / "campaigns.log"):
+        running.wait_for(running.send_events(live))
+        deadline = time.monotonic() + TIMEOUT_S
+        while not any(one.campaign_id == known["campaign_id"] for one in running.decisions()):
+            assert time.monotonic() < deadline, "no member was acted on"
+            time.sleep(0.2)

@@ -2,8 +2,6 @@
 
 import signal as signals
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,43 +24,10 @@ from tests.conftest import SettingsFor
 from tests.faults.failing_worker import CRASHED
 from tests.faults.workers import WorkerProcess
 from tests.integration.streaming import TIMEOUT_S, Deployment, deployment
-from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
+from tests.unit.campaign_worlds import campaign_events
 
 #: A look at which campaigns have been told and members are still to come.
 _FATAL_TICK = 12
-
-
-def at(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
-
-
-def events() -> Iterator[dict[str, Any]]:
-    """A few hours in which a campaign of shared cards works among ordinary people, in order of time."""
-    crowd = Crowd(3)
-    crowd.ordinary(300)
-    crowd.campaign(120, share=0.9, mix=0.9)
-    for one in crowd.signals(1.25):
-        if one.pane_end_ms < BEGIN_MS + 0.95 * DAY_MS:
-            continue
-        profile = one.profile
-        for number, prompt in enumerate(profile.prompts):
-            yield {
-                "id": f"{one.tenant_id}-{one.sequence}-{number}",
-                "time": at(one.pane_end_ms - 1000),
-                "tenant_id": one.tenant_id,
-                "account_id": "a",
-                "model": "small",
-                "status_code": 200,
-                "input_tokens": 10,
-                "output_tokens": 10,
-                "account": {
-                    "created_at": at(int(profile.created_ms or 0)),
-                    "payment_fp": profile.payment_fp,
-                    "signup_fp": profile.signup_fp,
-                },
-                "client": {"ja4": profile.ja4[0], "ip_prefix": profile.ip_prefixes[number % len(profile.ip_prefixes)]},
-                "prompt": {"simhash": prompt.simhash, "templates": prompt.templates},
-            }
 
 
 def on_topic(running: Deployment) -> dict[str, Any]:
@@ -113,9 +78,9 @@ def test_both_stages_find_and_tell_what_replay_does(
     rules.write_text(f"{DEFAULT_POLICY.read_text()}\nlinks: {{payment_fp: block, ip_prefix: challenge}}\n")
     settings = create_topics_for(topic_prefix, partitions=2).model_copy(update={"policy": rules})
     campaigns = settings.model_copy(update={"stage": Stage.CAMPAIGNS})
-    sent = [orjson.dumps(event) for event in events()]
+    sent = [orjson.dumps(event) for event in campaign_events()]
     with deployment(settings, tmp_path) as running:
-        running.send_events(events())
+        running.send_events(campaign_events())
         running.wait_for(len(sent))
         stage, told, links = stage_alone(running, settings)
         expected = orjson.loads(orjson.dumps(entries_of(stage.stage.campaigns)))

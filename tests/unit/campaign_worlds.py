@@ -1,6 +1,7 @@
 """Small worlds of signals for tests of the campaign stage: honest crowds of many kinds, and campaigns among them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,3 +144,36 @@ class Crowd:
         if rng.random() < 0.3:
             return PromptSketch(simhash, [f"common-{min(int(rng.zipf(1.4)), 3000)}"])
         return PromptSketch(simhash, [f"once-{rng.integers(1 << 40):x}"] if rng.random() < 0.5 else [])
+
+
+def campaign_events() -> Iterator[dict[str, Any]]:
+    """A few hours in which a campaign of shared cards works among ordinary people, in order of time."""
+    crowd = Crowd(3)
+    crowd.ordinary(300)
+    crowd.campaign(120, share=0.9, mix=0.9)
+    for one in crowd.signals(1.25):
+        if one.pane_end_ms < BEGIN_MS + 0.95 * DAY_MS:
+            continue
+        profile = one.profile
+        for number, prompt in enumerate(profile.prompts):
+            yield {
+                "id": f"{one.tenant_id}-{one.sequence}-{number}",
+                "time": _time(one.pane_end_ms - 1000),
+                "tenant_id": one.tenant_id,
+                "account_id": "a",
+                "model": "small",
+                "status_code": 200,
+                "input_tokens": 10,
+                "output_tokens": 10,
+                "account": {
+                    "created_at": _time(int(profile.created_ms or 0)),
+                    "payment_fp": profile.payment_fp,
+                    "signup_fp": profile.signup_fp,
+                },
+                "client": {"ja4": profile.ja4[0], "ip_prefix": profile.ip_prefixes[number % len(profile.ip_prefixes)]},
+                "prompt": {"simhash": prompt.simhash, "templates": prompt.templates},
+            }
+
+
+def _time(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()

@@ -1,16 +1,25 @@
 """States from past events: the first live hour is judged as by one who saw the day, and nothing past is decided."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec import UNSET
 
+from stream_app.app import DEFAULT_POLICY
 from stream_app.backfills import Backfill
-from stream_app.detection.decisions import Decision
+from stream_app.detection.campaigns.detector import CampaignDetector
+from stream_app.detection.campaigns.records import Status
+from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.detector import Detector
+from stream_app.detection.effects import Effect, EmitDecision, EmitSignal, EmitVerdict
 from stream_app.detection.partitions import partition_of
+from stream_app.detection.policy import Policy, load_policy
 from stream_app.detection.records import Record
 from stream_app.detection.state import PARTITION_KEY, decode_partition, decode_tenant
-from tests.unit.streams import BEGIN_MS, POLICY, decisions, in_order, new_detector, record, records, steady
+from tests.unit.campaign_worlds import campaign_events
+from tests.unit.streams import BEGIN_MS, POLICY, decisions, in_order, new_detector, record, records, steady, to_ms
 
 HOUR, DAY = 3_600, 86_400
 FIRST_LIVE = 700  # offset at which the worker begins to read
@@ -120,3 +129,54 @@ def test_unreadable_values_are_counted() -> None:
     for value in (b"{}", b"[]", b"\xff", b"1"):
         past.take(value)
     assert past.past.refused == 4
+
+
+class TwoStages:
+    """Both stages at work on states that a backfill has left, over events as they come."""
+
+    def __init__(self, past: Backfill, rules: Policy) -> None:
+        number = len(past.states)
+        self._detectors = [Detector("requests", n, number, rules, states) for n, states in enumerate(past.states)]
+        for detector in self._detectors:
+            detector.has_campaigns = True
+        self.campaigns = CampaignDetector("signals", 0, rules, past.campaign_states)
+        self.decided: list[Decision] = []
+
+    def take(self, fields: dict[str, Any]) -> None:
+        owner = self._owner(fields["tenant_id"])
+        self._perform(owner.handle([record(owner.position, fields)]))
+
+    def _owner(self, tenant_id: str) -> Detector:
+        return self._detectors[partition_of(tenant_id, len(self._detectors))]
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, EmitDecision):
+                self.decided.append(effect.decision)
+            elif isinstance(effect, EmitSignal):
+                signal = Record(self.campaigns.position, 0, msgspec.json.encode(effect.signal), {})
+                self._perform(self.campaigns.handle([signal]))
+            elif isinstance(effect, EmitVerdict):
+                self._perform(self._owner(effect.verdict.tenant_id).obey(effect.verdict))
+
+
+def test_a_campaign_of_past_logs_is_known_and_acted_on_from_the_first_live_hour_on() -> None:
+    rules = load_policy(DEFAULT_POLICY.read_text().replace("mode: shadow", "mode: enforced"), "test")
+    events = list(campaign_events())
+    begins = events[len(events) * 4 // 5]["time"]
+    past = Backfill(rules, ("requests", "signals"), [0, 0], 0, None)
+    for fields in (one for one in events if one["time"] < begins):
+        past.take(orjson.dumps(fields))
+    past.finish()
+    live = TwoStages(past, rules)
+    (known,) = live.campaigns.stage.campaigns
+    assert known.status is Status.CONFIRMED
+    assert len(known.members) > 100
+    for fields in (one for one in events if one["time"] >= begins):
+        live.take(fields)
+    since_ms = to_ms(begins)
+    soon = [one for one in live.decided if one.campaign_id and to_ms(one.issued_at) < since_ms + HOUR * 1000]
+    assert {one.campaign_id for one in live.decided} - {UNSET} == {known.campaign_id}
+    assert len({one.tenant_id for one in soon}) > 50
+    assert {Action.THROTTLE, Action.BLOCK} & {one.action for one in soon}
+    assert {one.tenant_id for one in soon} <= {*known.members, *live.campaigns.stage.campaigns[0].members}

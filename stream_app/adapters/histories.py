@@ -89,8 +89,26 @@ def _span(consumer: Consumer, topic: str, number: int, since_ms: int | None) -> 
     first = begin
     if since_ms is not None:
         (since,) = consumer.offsets_for_times([TopicPartition(topic, number, since_ms)], timeout=ANSWER_S)
-        first = since.offset if since.offset >= 0 else end
+        first = since.offset if since.offset >= 0 else _first_since(consumer, topic, number, (begin, end), since_ms)
     return Span(topic, number, first, end, is_whole=first == 0)
+
+
+def _first_since(consumer: Consumer, topic: str, number: int, bounds: tuple[int, int], since_ms: int) -> int:
+    """Where a time begins in a partition of which the broker did not tell; the end when nothing is as new.
+
+    The embedded broker tells of no time. A real one does, so that the first look is the last: its newest is older.
+    """
+    begin, end = bounds
+    middle = end - 1
+    while begin < end:
+        consumer.assign([TopicPartition(topic, number, middle)])
+        message = consumer.poll(ANSWER_S)
+        if message is not None and message.error() is None and message.timestamp()[1] < since_ms:
+            begin = min((message.offset() or middle) + 1, end)
+        else:
+            end = middle
+        middle = (begin + end) // 2
+    return begin
 
 
 def _read(settings: Settings, span: Span, erasures: Erasures) -> Iterator[tuple[int, int, Record]]:

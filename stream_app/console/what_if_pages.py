@@ -22,9 +22,7 @@ _TOLD = ("newly denied", "stricter", "milder", "released")
 
 async def what_if(request: web.Request) -> web.Response:
     """The form, and what the newest run, or another one, came to."""
-    desk = request.app[DESK]
-    # The embedded broker cannot tell where a time begins.
-    return _form(request, policy_text(desk), "all" if desk.settings.embedded else "24")
+    return _form(request, policy_text(request.app[DESK]), "24")
 
 
 def _form(request: web.Request, text: str, chosen: str, problem: str = "") -> web.Response:

@@ -93,7 +93,10 @@ def policy_lines(decision: Decision, policy: Policy) -> list[Point]:
             told.append(Point("Rule", f"{line}, for {duration(rule.ttl_s)} at first{_because(rule.reason)}"))
     for reason in decision.reasons:
         if feature := policy.features.get(reason.code):
-            line = f"{reason.code}: counts above {number(feature.floor)}, up to {feature.up_to}"
+            floor = number(feature.floor)
+            if feature.small_floor is not None:
+                floor += f", of a small tenant that is known from {number(feature.small_floor)} on"
+            line = f"{reason.code}: counts above {floor}, up to {feature.up_to}"
             told.append(Point("Rule", f"{line}{_because(feature.reason)}"))
     if (together := policy.together) and _took_together(decision, policy):
         line = f"together: {together.kinds} different kinds of shape in the same window, up to {together.up_to}"

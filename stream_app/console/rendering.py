@@ -14,7 +14,7 @@ from stream_app import __version__
 from stream_app.console.actions import LIVES, NAMES, role_needed
 from stream_app.console.extracts import Extracts
 from stream_app.console.guards import FORM_TOKEN, PERSON, SIGN_INS
-from stream_app.console.rows import PAGE_ROWS
+from stream_app.console.rows import PAGE_ROWS, Row
 from stream_app.console.topics import TopicsReader
 from stream_app.console.view import View
 from stream_app.detection.decisions import Action, split_key
@@ -128,6 +128,7 @@ def _given(request: web.Request) -> dict[str, Any]:
         "records_read": desk.reader.records_read if desk.reader else 0,
         "recorded": request.query.get("recorded", ""),
         "now_ms": desk.now_ms,
+        "newest_of": desk.view.newest_of,
         "view_version": desk.view.version,
     }
 
@@ -173,6 +174,15 @@ def _left(context: Context, until_ms: int) -> str:
     return duration(left_s) if left_s > 0 else "over"
 
 
+@pass_context
+def _ends(context: Context, row: Row) -> str:
+    """Until when a decision holds; one that a newer one about its subject has replaced holds no more."""
+    newest = context["newest_of"](row.key)
+    if newest is not None and newest.revision > row.revision:
+        return "replaced"
+    return "ended" if row.expires_ms <= context["now_ms"] else f"in {_left(context, row.expires_ms)}"
+
+
 def _link(path: str, **query: Any) -> str:
     return f"{path}?{urlencode({name: value for name, value in query.items() if value})}"
 
@@ -192,6 +202,7 @@ _environment.filters |= {
     "scope_name": _scope,
     "tenant_of": _tenant_of,
     "left": _left,
+    "ends": _ends,
     "clock": clock,
     "number": number,
     "duration": duration,

@@ -259,6 +259,14 @@ def test_lists_are_paged_and_pages_out_of_range_are_the_nearest() -> None:
     assert "No member fits" in got(world, f"/campaign?id={CAMPAIGN}&text=zzz")[1]
 
 
+def test_a_decision_that_a_newer_one_replaced_is_not_said_to_last() -> None:
+    world = World()
+    world.decide(decision(action="throttle", before_s=900))
+    world.decide(decision(action="block", before_s=600))
+    _, page, _ = got(world, "/decisions")
+    assert re.findall(r'<td class="n dim">([^<]+)</td>', page) == ["in 1 h", "replaced"]
+
+
 def test_a_filter_that_cannot_be_read_is_told() -> None:
     status, text, _ = got(world_of(1), "/decisions?action=ban")
     assert status == 400

@@ -10,7 +10,7 @@ from stream_app.console.figures import series_figure
 from stream_app.console.rendering import DESK, page_of, render
 from stream_app.plots.series import Series, SeriesPanel
 from stream_app.plots.times import MINUTE_S, bins_of, epoch_s
-from stream_app.reports.feedback import LAST, progress
+from stream_app.reports.feedback import LAST, progress, was_foreseen
 
 #: Campaigns that stand: what a person says of these still matters.
 _STANDING = ("confirmed", "candidate")
@@ -31,6 +31,7 @@ async def feedback(request: web.Request) -> web.Response:
         confirmed=sum(one["is_confirmed"] for one in judged),
         page=page_of(judged[::-1], request.query),
         last=LAST,
+        was_foreseen=was_foreseen,
         figure=_drawn(judged),
         waiting=waiting[:_MAX_WAITING],
         left=max(len(waiting) - _MAX_WAITING, 0),
@@ -50,7 +51,7 @@ def _drawn(judged: Sequence[dict[str, Any]]) -> Markup | None:
         while place < len(judged) and minutes[place] < end:
             told, place = judged[place], place + 1
         for name, values in shares.items():
-            values.append(100 * told[name])
+            values.append(100 * (told[name] or 0.0))
     panel = SeriesPanel(
         f"Of the last {LAST} opinions, in percent",
         bins,

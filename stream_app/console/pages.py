@@ -69,10 +69,15 @@ def _summary(desk: Desk) -> dict[str, Any]:
         "denied": sum(row.action.severity >= Action.THROTTLE.severity and not row.is_simulated for row in held),
         "would_deny": sum(row.action.severity >= Action.THROTTLE.severity and row.is_simulated for row in held),
         "campaigns": campaign_lines(desk, held),
-        "newest": nlargest(_NEWEST, desk.view.log, key=lambda row: (row.issued_ms, row.revision)),
+        "newest": nlargest(_NEWEST, filter(_is_told, desk.view.log), key=lambda row: (row.issued_ms, row.revision)),
         "figure": _decided(desk.view.log, now),
         "budget": desk.view.budget(now),
     }
+
+
+def _is_told(row: Row) -> bool:
+    """Whether the overview names a decision: not that somebody is back to usual, of which there is one for each."""
+    return row.action is not Action.ALLOW or row.origin != "detector"
 
 
 def campaign_lines(desk: Desk, held: list[Row]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from msgspec import UNSET
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serving
@@ -60,6 +61,16 @@ def test_an_empty_reason_is_not_sent(world: World, address: str, opened: Open) -
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("button", name="Confirm")).to_be_visible()
     assert world.written == []
+
+
+def test_a_campaign_is_dismissed_for_good(world: World, address: str, opened: Open) -> None:
+    page = opened(f"{address}/campaign?id={CAMPAIGN}")
+    page.locator("summary", has_text="Dismiss").click()
+    page.get_by_label("Reason").locator("visible=true").fill("a class of the university")
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_role("status")).to_contain_text("Recorded on the operator topic")
+    (record,) = world.written
+    assert (record.type, record.expires_at) == ("dismiss", UNSET)
 
 
 def test_a_viewer_is_offered_nothing_to_do(address: str, opened: Open) -> None:

@@ -324,10 +324,22 @@ def test_feedback_tells_its_precision_and_what_waits_the_likeliest_first() -> No
         world.tell(TopicName.CAMPAIGNS, name, told)
     text = got(world, "/feedback")[1]
     assert "<b>75%</b>" in text  # confirmed
-    assert "<b>50%</b>" in text  # foreseen
+    assert "<b>67%</b>" in text  # foreseen, of the three of which something was
     assert text.index("c-likely") < text.index(CAMPAIGN) < text.index("c-unlikely")
     assert 'class="shapes"' in text
     assert "c-judged-3" in text
+
+
+def test_feedback_is_drawn_when_everything_was_dismissed_and_nothing_foreseen() -> None:
+    world = world_of(3)
+    for number in range(3):
+        said = {"is_confirmed": False, "by": "mara", "at": rfc3339(9_000 - 600 * number), "foreseen": 0.5}
+        world.tell(TopicName.CAMPAIGNS, f"c-{number}", header(3) | {"campaign_id": f"c-{number}", "feedback": said})
+    status, text, _ = got(world, "/feedback")
+    assert status == 200
+    assert "<b>0%</b>" in text  # confirmed
+    assert "<b>–</b>" in text  # nothing was foreseen, neither rightly nor wrongly
+    assert ">missed<" not in text
 
 
 def test_an_overview_is_put_together_once_for_all_who_look_until_something_changes() -> None:

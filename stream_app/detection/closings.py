@@ -59,8 +59,8 @@ def _close_minute(  # noqa: PLR0917
         if state.rhythm is None and is_known(state):
             state.rhythm = Rhythm()
     end_ms = (minute + 1) * MINUTE_MS
-    apart = set_apart(state, policy, tenant_id, end_ms)
-    served, asked = closed_values(state, minute, around.services, without(apart))
+    apart = without(set_apart(state, policy, tenant_id, end_ms))
+    served, asked = closed_values(state, minute, around.services, apart)
     cause = Cause(*place, state.last_offset, end_ms, minute * PANES + PANES - 1)
     subject = Subject(tenant_id)
     rules = policy_for(state, policy, subject, end_ms)
@@ -74,7 +74,7 @@ def _close_minute(  # noqa: PLR0917
     if scored and around.services.is_everybody_busy(minute):
         rules = rules.without_small_floors
         scored = score_values(state, rules, asked if is_up else served, minute)
-    busy = _busiest(state, minute, closed, without(apart))
+    busy = _busiest(state, minute, closed, apart)
     asking = _asking(state, rules, busy, minute)
     found = [
         _judge_account(Subject(tenant_id, name), state, policy, around.services, cause)
@@ -140,6 +140,7 @@ def _asking(
 ) -> list[tuple[int, float]]:
     """The same, if it reaches a rung: it waits for the account's next request, which tells its name."""
     scored = score_values(state, policy, found, minute)
+    if not scored:
+        return []
     steps = reachable(policy, state.standing, (minute + 1) * MINUTE_MS)
-    is_reached = scored and step_reached(policy, scored, steps)
-    return list(found) if is_reached else []
+    return list(found) if step_reached(policy, scored, steps) else []

@@ -10,7 +10,6 @@ from stream_app.detection.features import (
     MIN_SHAPE_REQUESTS,
     SHAPE_MINUTES,
     SUMS,
-    Counter,
     Feature,
 )
 from stream_app.detection.floors import expect, floor_for, is_known, least_floors, own_floor
@@ -20,12 +19,15 @@ from stream_app.detection.scorers import CountExpectation, Expectation
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import PANES
+from stream_app.detection.windows import PANES, Totals
 
 #: How many independent shapes three moving together are taken for.
 _TOGETHER_POWER = 1.5
-#: Of each sum: its place in ``FEATURES``, its window in seconds, its counter (as a plain number, which is fast to use).
-_SUM_PLACES = tuple((index, FEATURES[index].window_s, int(FEATURES[index].counter or 0)) for index in SUMS)
+#: Of each sum: its place in ``FEATURES``, which window it is over, its counter (as a plain number, which is fast to use).
+_WINDOWS_S = (10, 60, 600)
+_SUM_PLACES = tuple(
+    (index, _WINDOWS_S.index(FEATURES[index].window_s), int(FEATURES[index].counter or 0)) for index in SUMS
+)
 
 
 class Scored(NamedTuple):
@@ -51,13 +53,15 @@ def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int,
 
     Values at or below their floor are out of the question.
     """
-    floors, known = least_floors(state, policy), is_known(state)
-    scored = []
-    for index, value in values:
-        if value > floors[index]:
-            expectation = expect(state, index, minute)
-            if value > own_floor(policy, index, expectation, is_known=known):
-                scored.append(Scored(index, value, expectation, expectation.score(value), known))
+    floors = least_floors(state, policy)
+    above = [(index, value) for index, value in values if value > floors[index]]
+    if not above:  # nearly always
+        return []
+    known, scored = is_known(state), []
+    for index, value in above:
+        expectation = expect(state, index, minute)
+        if value > own_floor(policy, index, expectation, is_known=known):
+            scored.append(Scored(index, value, expectation, expectation.score(value), known))
     return sorted(scored, key=lambda s: -s.score)
 
 
@@ -70,12 +74,19 @@ def sum_values(state: TenantState, newest: int, without: Sequence[int] = ()) -> 
     """
     windows = state.windows
     last = max(windows.minutes, default=newest // PANES)
-    totals = {
-        10: windows.sum_pane(newest, without),
-        60: windows.sum_panes(newest, without),
-        600: windows.sum_long(last, without),
-    }
-    return [(index, totals[window_s][counter]) for index, window_s, counter in _SUM_PLACES]
+    return _values_of(
+        windows.sum_pane(newest, without), windows.sum_panes(newest, without), windows.sum_long(last, without)
+    )
+
+
+def _values_of(*totals: Sequence[int]) -> list[tuple[int, float]]:
+    """Values of all sums, from what was counted in each of the windows."""
+    return [(index, totals[window][counter]) for index, window, counter in _SUM_PLACES]
+
+
+def _asked(totals: Totals) -> Sequence[int]:
+    """The same with denied requests among the requests."""
+    return totals[0] + totals[-1], *totals[1:]
 
 
 def is_up(state: TenantState) -> bool:
@@ -99,31 +110,20 @@ def closed_values(state: TenantState, minute: int, services: Services, without: 
     windows = state.windows
     short, long = windows.sum_panes(minute * PANES + PANES - 1, without), windows.sum_long(minute, without)
     peak, asked_peak = windows.peak_pane(minute, without)
-    served: list[tuple[int, float]] = []
-    asked: list[tuple[int, float]] = []
-    for index, window_s, counter in _SUM_PLACES:
-        totals = short if window_s == 60 else long
-        value = peak if window_s == 10 else totals[counter]
-        served.append((index, value))
-        if counter == Counter.REQUESTS:
-            value = asked_peak if window_s == 10 else value + totals[-1]
-        asked.append((index, value))
+    served = asked = _values_of((peak,), short, long)
+    if long[-1]:
+        asked = _values_of((asked_peak,), _asked(short), _asked(long))
     if minute % SHAPE_MINUTES != SHAPE_MINUTES - 1 and not is_up(state):
         return ClosedMinute(served, asked)
-    if long[Counter.REQUESTS] >= MIN_SHAPE_REQUESTS:
-        shapes = shape_values(windows, minute, long, state.models)
-        served += shapes
-        asked += shapes
+    shapes: list[tuple[int, float]] = []
+    if long[0] >= MIN_SHAPE_REQUESTS:
+        shapes += shape_values(windows, minute, long, state.models)
     own = windows.long(minute)
-    if long[Counter.REQUESTS] + sum(part.failed for part in own) >= MIN_SHAPE_REQUESTS:
-        requests = windows.sum_long(minute)[Counter.REQUESTS] if without else long[Counter.REQUESTS]
-        compared = services.compare(minute, own, requests)
-        served += compared
-        asked += compared
+    if long[0] + sum([part.failed for part in own]) >= MIN_SHAPE_REQUESTS:
+        shapes += services.compare(minute, own, windows.sum_long(minute)[0] if without else long[0])
     if state.growth is not None and state.growth.percent is not None:
-        asked.append((GROWTH, state.growth.percent))
-        served.append((GROWTH, state.growth.percent))
-    return ClosedMinute(served, asked)
+        shapes.append((GROWTH, state.growth.percent))
+    return ClosedMinute(served + shapes, asked + shapes)
 
 
 class Bar(NamedTuple):

@@ -33,9 +33,9 @@ def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tupl
         places += PER_TEN_MINUTES
     if len(state.baselines) < len(FEATURES):
         state.baselines += [None] * (len(FEATURES) - len(state.baselines))
-    doubted = set()
+    doubted, floors = set(), policy.small_floors
     for index, value in known.items():
-        if value > policy.small_floors[index] and not FEATURES[index].recent:
+        if value > floors[index] and not FEATURES[index].recent:
             most = _most_to_learn(state, policy, index, minute)
             if value > most:
                 known[index] = most

@@ -183,8 +183,8 @@ class Tenant:
             minute = index // PANES
             due = min(due, minute if minute > closed else block_end(closed + 1))
         for minute in windows.minutes:
-            if block_end(minute) > closed:
-                due = min(due, block_end(minute))
+            if closed < (end := block_end(minute)) < due:
+                due = end
         for wakes_ms in _times_to_wake(state):
             due = min(due, max(closed + 1, _minute_ending_by(wakes_ms)))
         return due

@@ -10,6 +10,9 @@ from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
 from stream_app.detection.state import TenantState
 
+#: As plain numbers, which are fast to use.
+_COUNTERS, _MOST_COUNTERS = tuple(int(feature.counter or 0) for feature in FEATURES), len(Counter)
+
 
 def room(
     state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], steps: Sequence[Step], minute: int
@@ -20,13 +23,13 @@ def room(
     plus what is counted, because windows only lose panes as they slide, so the room stays a safe one until baseline,
     policy, standing or the hour of the day change.
     """
-    left = [inf] * len(Counter)
+    left = [inf] * _MOST_COUNTERS
     floors = least_floors(state, policy)
     for index, value in values:
         level = floors[index]
         if value > level:
             level = _trip_level(state, policy, index, steps, minute)
-        counter = FEATURES[index].counter or Counter.REQUESTS
+        counter = _COUNTERS[index]
         left[counter] = min(left[counter], level - value)
     return left
 
@@ -36,15 +39,12 @@ def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[
     feature = FEATURES[index]
     if feature.code not in policy.features:
         return inf
+    rungs = [step.rung for step in steps if may(policy, feature, step)]
+    if not rungs:
+        return inf
     expectation, known = expect(state, index, minute), is_known(state)
-    return min(
-        (
-            max(
-                floor_for(policy, index, step.rung, expectation, is_known=known),
-                expectation.level(policy.quantiles[step.rung]),
-            )
-            for step in steps
-            if may(policy, feature, step)
-        ),
-        default=inf,
-    )
+    floors = [floor_for(policy, index, rung, expectation, is_known=known) for rung in rungs]
+    level = expectation.level(policy.quantiles[rungs[0]])
+    if level >= floors[0]:  # the levels of higher rungs are higher
+        return level
+    return min(map(max, floors, (expectation.level(policy.quantiles[rung]) for rung in rungs)))

@@ -125,9 +125,13 @@ class Baseline(Struct, array_like=True, gc=False):
             keep = (memory - share) / weight
             weight *= keep
             squares *= keep
+        level = log1p(value) - shift
+        if not (level or self.mean or squares):  # nothing, as ever: most never err, nor use most optional fields
+            self.weight = _short(weight + share)
+            return
         mean = _var.mean
         mean.n, mean._mean, _var._S = weight, float(self.mean), squares
-        _var.update(log1p(value) - shift, share)
+        _var.update(level, share)
         self.weight, self.mean, self.squares = _short(mean.n), _short(mean._mean), _short(_var._S)
 
     def learn_recent(self, value: float, memory: float, recent: Recent) -> None:

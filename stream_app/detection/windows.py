@@ -52,6 +52,15 @@ class Counts(Struct, array_like=True, gc=False):
         """Requests, denied ones included."""
         return self.requests + self.denied
 
+    def plus(self, other: "Counts") -> "Counts":
+        """What both asked for."""
+        return Counts(
+            self.requests + other.requests,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.denied + other.denied,
+        )
+
 
 class Pane(Struct, array_like=True, gc=False):
     """Sums of ten seconds. ``ids`` holds CRC-32 of the newest ids; offsets and times span what was counted."""
@@ -153,13 +162,14 @@ class Windows(Struct, array_like=True, gc=False):
 
     def peak_pane(self, minute: int, without: Sequence[int] = ()) -> tuple[int, int]:
         """Requests in the busiest pane of a minute: those served, and those asked for (denied ones included)."""
-        first = minute * PANES
-        panes = [self.panes[i] for i in range(first, first + PANES) if i in self.panes]
-        if without:
-            sums = [_sum([pane], without) for pane in panes]
-            return max((s[0] for s in sums), default=0), max((s[0] + s[-1] for s in sums), default=0)
-        served = max((pane.requests for pane in panes), default=0)
-        return served, max((pane.requests + pane.denied for pane in panes), default=0)
+        served = asked = 0
+        for index, pane in self.panes.items():
+            if index // PANES == minute:
+                requests, denied = pane.requests, pane.denied
+                if without:
+                    requests, *_, denied = _sum([pane], without)
+                served, asked = max(served, requests), max(asked, requests + denied)
+        return served, asked
 
     def sum_pane(self, index: int, without: Sequence[int] = ()) -> Totals:
         """Totals of one pane, without those of some accounts."""
@@ -168,16 +178,17 @@ class Windows(Struct, array_like=True, gc=False):
 
     def sum_panes(self, newest: int, without: Sequence[int] = ()) -> Totals:
         """Totals of the 60 s up to and including a pane, without those of some accounts."""
-        return _sum([pane for index, pane in self.panes.items() if newest - PANES < index <= newest], without)
+        before = newest - PANES
+        return _sum([pane for index, pane in self.panes.items() if before < index <= newest], without)
 
     def sum_long(self, minute: int, without: Sequence[int] = ()) -> Totals:
         """Totals of the ten minutes up to and including a minute, whether closed or open, without some accounts."""
-        closed = self.closed_minute
-        parts: list[Pane | Minute] = [
-            m for index, m in self.minutes.items() if minute - LONG_MINUTES < index <= min(minute, closed)
-        ]
-        first_open = max(closed, minute - LONG_MINUTES) + 1
-        parts += [pane for index, pane in self.panes.items() if first_open <= index // PANES <= minute]
+        closed, before = self.closed_minute, minute - LONG_MINUTES
+        last = min(minute, closed)
+        parts: list[Pane | Minute] = [part for index, part in self.minutes.items() if before < index <= last]
+        if minute > closed:
+            first_open = max(closed, before) + 1
+            parts += [pane for index, pane in self.panes.items() if first_open <= index // PANES <= minute]
         return _sum(parts, without)
 
     def long(self, minute: int) -> list[Minute]:
@@ -223,14 +234,10 @@ def is_block_end(minute: int) -> bool:
 
 
 def _merge(total: Heavy, counted: Heavy) -> None:
+    """Add what a pane that is complete has counted; what only one pane has is shared with it."""
     for account, counts in counted.items():
         known = total.get(account)
-        if known is None:
-            known = total[account] = Counts()
-        known.requests += counts.requests
-        known.input_tokens += counts.input_tokens
-        known.output_tokens += counts.output_tokens
-        known.denied += counts.denied
+        total[account] = counts if known is None else known.plus(counts)
 
 
 def _heaviest(heavy: Heavy) -> Heavy:

@@ -23,7 +23,7 @@ from stream_app.detection.windows import PANES, Totals
 
 #: How many independent shapes three moving together are taken for.
 _TOGETHER_POWER = 1.5
-#: Of each sum: its place in ``FEATURES``, which window it is over, its counter (as a plain number, which is fast to use).
+#: Of each sum: its place in ``FEATURES``, which window it is over, its counter (as a plain number, for speed).
 _WINDOWS_S = (10, 60, 600)
 _SUM_PLACES = tuple(
     (index, _WINDOWS_S.index(FEATURES[index].window_s), int(FEATURES[index].counter or 0)) for index in SUMS

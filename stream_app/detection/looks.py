@@ -26,8 +26,17 @@ def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, a
     """Judge the windows that end now; a new denial is counted by the caller, who tells it.
 
     ``account_id`` is that of the event. If the account is on a rung of its own, or alone explains what the tenant is
-    apart to, it is the account that is judged.
+    apart to, it is the account that is judged. Mostly no sum is beyond the level of any rung, and nothing is judged.
     """
+    state = tenant.state
+    if not (state.accounts or state.pending or set_apart(state, policy, tenant.tenant_id, cause.now_ms)):
+        _make_room(tenant, policy, cause)
+        if not tenant.is_room_used():
+            return None
+    return _judge(tenant, policy, around, cause, account_id)
+
+
+def _judge(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, account_id: str) -> Decision | None:
     state, now_ms = tenant.state, cause.now_ms
     apart = set_apart(state, policy, tenant.tenant_id, now_ms)
     account = Subject(tenant.tenant_id, account_id)
@@ -41,7 +50,6 @@ def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, a
     decision: Decision | None = None
     waiting: list[tuple[int, float]] = []
     is_of_tenant = subject is not account
-    values: list[tuple[int, float]] | None = None
     if now_ms >= muted_until:
         values = sum_values(state, cause.newest_pane, without(apart, account_id))
         pending = state.pending if is_of_tenant else series_values(state, account_id, now_ms)
@@ -61,11 +69,11 @@ def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, a
                 tenant.due = tenant.next_due()
     if is_of_tenant:
         state.pending = waiting
-    _make_room(tenant, policy, cause, None if apart or state.accounts else values)
+    _make_room(tenant, policy, cause)
     return decision
 
 
-def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[int, float]] | None) -> None:
+def _make_room(tenant: Tenant, policy: Policy, cause: Cause) -> None:
     """How far the counters may grow before the tenant, or an account of it on a rung of its own, must be judged."""
     state, now_ms = tenant.state, cause.now_ms
     tenant.room, tenant.holds_until_ms, tenant.has_levels = [inf] * len(Counter), _NEVER_MS, False
@@ -74,7 +82,7 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause, known: list[tuple[i
         subject = Subject(tenant.tenant_id, account_id)
         rules = policy_for(state, policy, subject, now_ms)
         muted_until, standing = muted_until_ms(state, policy, subject), standing_of(state, subject)
-        values = known or sum_values(state, cause.newest_pane, without(apart, account_id))
+        values = sum_values(state, cause.newest_pane, without(apart, account_id))
         is_muted = now_ms < muted_until
         steps = [] if is_muted else reachable(rules, standing, now_ms)
         tenant.room = list(map(min, tenant.room, room(state, rules, values, steps, cause.minute)))

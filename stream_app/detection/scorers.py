@@ -132,7 +132,7 @@ class Baseline(Struct, array_like=True, gc=False):
         mean = _var.mean
         mean.n, mean._mean, _var._S = weight, float(self.mean), squares
         _var.update(level, share)
-        self.weight, self.mean, self.squares = _short(mean.n), _short(mean._mean), _short(_var._S)
+        self.weight, self.mean, self.squares = _short(mean.n), mean._mean or 0, _var._S or 0
 
     def learn_recent(self, value: float, memory: float, recent: Recent) -> None:
         """Learn one closed window's count.

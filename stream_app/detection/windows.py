@@ -52,15 +52,6 @@ class Counts(Struct, array_like=True, gc=False):
         """Requests, denied ones included."""
         return self.requests + self.denied
 
-    def plus(self, other: "Counts") -> "Counts":
-        """What both asked for."""
-        return Counts(
-            self.requests + other.requests,
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.denied + other.denied,
-        )
-
 
 class Pane(Struct, array_like=True, gc=False):
     """Sums of ten seconds. ``ids`` holds CRC-32 of the newest ids; offsets and times span what was counted."""
@@ -235,9 +226,12 @@ def is_block_end(minute: int) -> bool:
 
 def _merge(total: Heavy, counted: Heavy) -> None:
     """Add what a pane that is complete has counted; what only one pane has is shared with it."""
-    for account, counts in counted.items():
-        known = total.get(account)
-        total[account] = counts if known is None else known.plus(counts)
+    for account, one in counted.items():
+        two = total.get(account)
+        if two is not None:
+            tokens = one.input_tokens + two.input_tokens, one.output_tokens + two.output_tokens
+            one = Counts(one.requests + two.requests, *tokens, one.denied + two.denied)  # noqa: PLW2901
+        total[account] = one
 
 
 def _heaviest(heavy: Heavy) -> Heavy:

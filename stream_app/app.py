@@ -1,7 +1,6 @@
 """Composition root: the Faust application, its agent, its services and what they share."""
 
 import asyncio
-import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -85,18 +84,6 @@ def effect_records(settings: Settings) -> RecordsOf:
     """Makes the records that perform an effect. Raises ``KeyFileError``."""
     signer = load_signer(settings.signing_key) if settings.signing_key else None
     return partial(records_of, source=f"/stillwatch/{settings.group}", historic=settings.historic, signer=signer)
-
-
-def calm_garbage_collection() -> None:
-    """Let Python look for cycles among young objects only.
-
-    The core makes none. With 100,000 active tenants a collection stopped the loop of a worker for one to two seconds
-    when collections were rare and large. A new object costs up to 3 us to look at: generation 1 comes to at most 8,000
-    of them, and took 76 ms when it came to 30,000.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(2_000, 2, 1_000_000)
 
 
 def create_app(settings: Settings, new_detector: NewDetector, to_records: RecordsOf) -> WorkerParts:

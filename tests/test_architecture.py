@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": {"__version__", "detection"},
     "limiter": {"detection", "signatures", "signed_records", "topology"},
     "gateways": {"adapters", "detection", "limiter", "settings", "signatures", "sketches", "topology"},
+    "garbage": set(),
     "quantities": set(),
     "particulars": {"detection", "quantities"},
     "memberships": {"detection", "particulars", "quantities"},

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from benchmarks.race.oracle import ALPHA, SIZE_MS, STEP_MS, THRESHOLD, WARM_UP, Decision
 from stream_app.adapters.records import OutgoingRecord
-from stream_app.app import calm_garbage_collection, create_app
+from stream_app.app import create_app
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Tally
 from stream_app.detection.records import Record
@@ -30,6 +30,7 @@ from stream_app.detection.state import (
     decode_partition,
     encode_partition,
 )
+from stream_app.garbage import calm_garbage_collection
 from stream_app.settings import Settings
 from stream_app.topology import TOPICS, TopicName
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from stream_app.detection.policy import Policy, PolicyError, load_policy
+from stream_app.garbage import calm_garbage_collection
 from stream_app.replay import Summary
 from stream_app.reports.journals import read_journal
 from stream_app.reports.lines import EventFiles, UnreadableError
@@ -96,6 +97,7 @@ def replay(
         exchange = load_exchange(exchange_key_file) if exchange_key_file else None
     except (UnreadableError, KeyFileError) as error:
         _refuse(str(error))
+    calm_garbage_collection()
     with files:
         run = RunInput(files, operator_lines, rules, partitions, entries, exchange)
         if out is None:

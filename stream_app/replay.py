@@ -1,7 +1,7 @@
 """The same core over files instead of Kafka: what the live detector would have decided."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from time import perf_counter
 
@@ -155,13 +155,10 @@ class Replay:
             yield EmitDecision(made, self._newest_ms) if isinstance(made, Decision) else made
 
     def _handle(self, chunk: Sequence[bytes]) -> Iterator[Effect]:
-        by_partition: dict[int, list[Record]] = {}
-        for value in chunk:
-            partition = self._partition_of(value)
-            offset = self._offsets[partition]
-            self._offsets[partition] = offset + 1
-            by_partition.setdefault(partition, []).append(Record(offset, NO_TIMESTAMP_MS, value, {}))
-        for partition, records in by_partition.items():
+        for partition, values in self._by_partition(chunk).items():
+            first = self._offsets[partition]
+            self._offsets[partition] += len(values)
+            records = [Record(offset, NO_TIMESTAMP_MS, value, {}) for offset, value in enumerate(values, first)]
             yield from self._apply(partition, records)
             tally = self.detectors[partition].take_tally()
             self.summary.add(tally)
@@ -186,9 +183,15 @@ class Replay:
             yield from self._tell_stage(place.offset, self._operator[place.offset][1])
             yield from self.detectors[partition].instruct(OPERATOR_LOG, *self._operator[place.offset], OPERATOR_LOG)
 
-    def _partition_of(self, value: bytes) -> int:
+    def _by_partition(self, chunk: Sequence[bytes]) -> Mapping[int, Sequence[bytes]]:
         if len(self.detectors) == 1:
-            return 0
+            return {0: chunk}
+        found: dict[int, list[bytes]] = {}
+        for value in chunk:
+            found.setdefault(self._partition_of(value), []).append(value)
+        return found
+
+    def _partition_of(self, value: bytes) -> int:
         try:
             routing = _routing.decode(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

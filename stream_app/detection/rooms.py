@@ -28,14 +28,20 @@ def room(
     for index, value in values:
         level = floors[index]
         if value > level:
-            level = _trip_level(state, policy, index, steps, minute)
+            level = _trip_level(state, policy, (index, value), steps, minute)
         counter = _COUNTERS[index]
         left[counter] = min(left[counter], level - value)
     return left
 
 
-def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[Step], minute: int) -> float:
-    """The value above which a feature reaches one of ``steps``; infinite when it may not reach any."""
+def _trip_level(
+    state: TenantState, policy: Policy, seen: tuple[int, float], steps: Sequence[Step], minute: int
+) -> float:
+    """A value up to which a feature reaches none of ``steps``; infinite when it may not reach any.
+
+    That is the floor of the lowest step while no more was ``seen``, and only then the level, which takes longer.
+    """
+    index, value = seen
     feature = FEATURES[index]
     if feature.code not in policy.features:
         return inf
@@ -44,6 +50,8 @@ def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[
         return inf
     expectation, known = expect(state, index, minute), is_known(state)
     floors = [floor_for(policy, index, rung, expectation, is_known=known) for rung in rungs]
+    if value <= (lowest := min(floors)):
+        return lowest
     level = expectation.level(policy.quantiles[rungs[0]])
     if level >= floors[0]:  # the levels of higher rungs are higher
         return level

@@ -98,7 +98,7 @@ class Profiles:
         for prompt in prompts:
             simhashes[count % PROMPTS] = int(prompt.simhash, 16) if prompt.simhash else 0
             hashes = [value_hash(template) for template in prompt.templates[:TEMPLATES]]
-            templates[count % PROMPTS] = hashes + [0] * (TEMPLATES - len(hashes))
+            templates[count % PROMPTS] = hashes + [0] * (TEMPLATES - len(hashes)) if hashes else 0
             count += 1
         self.prompts[row] = count
 

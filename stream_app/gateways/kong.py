@@ -21,6 +21,9 @@ from stream_app.gateways.prompts import Prompt, Sketcher, read_prompt, tool_name
 #: Who made a request, unless told otherwise: the consumer that Kong's authentication found.
 TENANT, ACCOUNT = "consumer.custom_id,consumer.username,consumer.id", "authenticated_entity.id"
 
+#: What stands in a log for the headers Authorization and Proxy-Authorization: nobody's name.
+_REDACTED = "REDACTED"
+
 
 def map_kong(record: Mapping[str, object], to: Identities, sketcher: Sketcher | None) -> Mapped:
     """One log record; an identity is a path such as ``consumer.id``, or ``header.NAME`` of the request."""
@@ -72,7 +75,8 @@ def _field(record: Mapping[str, object], name: str) -> object:
         headers = part(record, "request", "headers")
         value = part(headers, name.removeprefix("header.").lower())
         # Kong writes a header that was sent more than once as an array
-        return value[0] if isinstance(value, list) and value else value
+        first = value[0] if isinstance(value, list) and value else value
+        return None if first == _REDACTED else first
     return part(record, *name.split("."))
 
 

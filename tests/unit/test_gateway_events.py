@@ -216,6 +216,7 @@ def test_what_cannot_be_told_is_counted_and_holds_nobody_up() -> None:
 
 
 RECORDED = Path(__file__).parent / "recorded"
+CHAT = "/v1/chat/completions"
 ACCESS_LOG = [
     UnmappedReason.NO_IDENTITY,
     ("acme", "user-17", "large-2", 200, 812, 240, "/v1/chat/completions"),
@@ -242,6 +243,10 @@ def told(found: Mapped) -> object:
 @pytest.mark.parametrize(
     ("kind", "file", "tenant", "expected"),
     [
+        ("kong", "kong.jsonl", "consumer.custom_id", [("acme", "user-17", "large-2", 200, 812, 240, CHAT)]),
+        ("kong", "kong.jsonl", "header.x-tenant", [("globex", "user-17", "large-2", 200, 812, 240, CHAT)]),
+        # Kong redacts it: everybody would be one tenant
+        ("kong", "kong.jsonl", "header.authorization", [UnmappedReason.NO_IDENTITY]),
         ("envoy", "envoy.jsonl", "tenant_id", ACCESS_LOG),
         ("envoy", "envoy-otlp.jsonl", "tenant_id", ACCESS_LOG),
         (
@@ -285,14 +290,17 @@ def test_what_a_real_litellm_proxy_gave_its_callback_is_told() -> None:
     assert refused.error_type == "RateLimitError"
 
 
-@pytest.mark.parametrize("file", ["litellm.jsonl", "otel-spans.jsonl", "otel-logs.jsonl"])
+@pytest.mark.parametrize("file", ["kong.jsonl", "litellm.jsonl", "otel-spans.jsonl", "otel-logs.jsonl"])
 def test_a_recorded_prompt_leaves_as_its_sketch(file: str) -> None:
-    if file == "litellm.jsonl":
+    tools = []
+    if file == "kong.jsonl":
+        (found,), tools = read("kong", orjson.loads(recorded(file)[0])), ["look_up"]
+    elif file == "litellm.jsonl":
         call = orjson.loads(recorded(file)[1])
         found = map_litellm(call["payload"], call["messages"], Identities(("team_id",), ()), SKETCHER)
     else:
         (found,) = read_line(recorded(file)[0], "otel", read_identities("service.name", "", None), SKETCHER)
-    expected = sketch_prompt(samples.PROMPT, samples.SYSTEM, [], key=KEY, exchange=EXCHANGE)
+    expected = sketch_prompt(samples.PROMPT, samples.SYSTEM, tools, key=KEY, exchange=EXCHANGE)
     assert msgspec.to_builtins(only_event([found]).prompt) == msgspec.to_builtins(expected)
 
 

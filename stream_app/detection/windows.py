@@ -74,7 +74,8 @@ class Pane(Struct, array_like=True, gc=False):
         counts = self.heavy.get(account)
         if counts is None:
             if len(self.heavy) >= MAX_HEAVY:
-                del self.heavy[min(self.heavy, key=lambda known: self.heavy[known].asked)]
+                asked = [known.requests + known.denied for known in self.heavy.values()]
+                del self.heavy[list(self.heavy)[asked.index(min(asked))]]
             counts = self.heavy[account] = Counts()
         return counts
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from stream_app.detection.campaigns.indicators import Exchange
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
-from stream_app.detection.decisions import Decision
+from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.decode import Rejected, decode_record
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, EmitDecision, EmitSignal, Tally
@@ -39,7 +39,10 @@ NO_TIMESTAMP_MS = 1 << 62
 
 
 class Summary(Struct):
-    """Totals of a run (``summary.json``)."""
+    """Totals of a run (``summary.json``).
+
+    ``decisions`` counts records by action, ``renewals`` those among them that leave their subject where it is.
+    """
 
     events: int = 0
     rejected: int = 0
@@ -48,6 +51,7 @@ class Summary(Struct):
     tenants: int = 0
     accounts: int = 0
     decisions: dict[str, int] = msgspec.field(default_factory=dict)
+    renewals: dict[str, int] = msgspec.field(default_factory=dict)
     campaigns: int = 0
     events_per_s: float = 0.0
     duration_s: float = 0.0
@@ -96,6 +100,7 @@ class Replay:
         self._ticked_ms = 0
         self._told_stage = -1
         self.summary = Summary()
+        self._places: dict[tuple[str, str], tuple[Action, bool]] = {}
         self._offsets = [0] * partitions
         self._operator = [(offset, parse_operator(line), line) for offset, line in enumerate(operator_lines)]
         self._pending = [] if journal is not None else list(self._operator)
@@ -227,9 +232,16 @@ class Replay:
     def _noting(self, effects: Iterable[Effect]) -> Iterator[Effect]:
         for effect in effects:
             if isinstance(effect, EmitDecision):
-                action = effect.decision.action.value
-                self.summary.decisions[action] = self.summary.decisions.get(action, 0) + 1
+                self._count(effect.decision)
             yield effect
+
+    def _count(self, decision: Decision) -> None:
+        action, subject = decision.action.value, (decision.scope, decision.subject)
+        place = (decision.action, decision.simulated)
+        self.summary.decisions[action] = self.summary.decisions.get(action, 0) + 1
+        if decision.action is not Action.ALLOW and self._places.get(subject) == place:
+            self.summary.renewals[action] = self.summary.renewals.get(action, 0) + 1
+        self._places[subject] = place
 
     def _finish(self, duration_s: float) -> None:
         summary = self.summary

@@ -157,6 +157,8 @@ def _run(run: RunInput, out: Path) -> Summary:
 
 def _closing(summary: Summary, out: Path) -> str:
     made = ", ".join(f"{count:,} {action}" for action, count in summary.decisions.items()) or "none"
+    if renewals := sum(summary.renewals.values()):
+        made += f" ({renewals:,} of them renewals)"
     return (
         f"{summary.events:,} events of {summary.tenants:,} tenants at {summary.events_per_s:,.0f} events/s, "
         f"{summary.rejected:,} refused; decisions: {made}\n{out / REPORT}"

@@ -72,7 +72,8 @@ def _opening(run: Run, title: str) -> str:
         ("events", summary.events),
         ("tenants", summary.tenants),
         ("accounts", summary.accounts),
-        ("decisions", sum(summary.decisions.values())),
+        ("decisions", sum(summary.decisions.values()) - sum(summary.renewals.values())),
+        ("renewals", sum(summary.renewals.values())),
         ("late events", summary.late),
         ("repeated", summary.repeated),
         ("dead letters", summary.rejected),
@@ -97,7 +98,8 @@ def _plot(run: Run) -> str:
 
 
 def _legend(run: Run) -> str:
-    counts = run.summary.decisions
+    renewals = run.summary.renewals
+    counts = {action: count - renewals.get(action, 0) for action, count in run.summary.decisions.items()}
     shown = [f"{pill(action)} {counts[action]:,}" for action in reversed(Action) if counts.get(action)]
     return f'<p class="legend">{" ".join(f"<span>{one}</span>" for one in shown)}</p>' if shown else ""
 

@@ -8,7 +8,7 @@ every partition to its end, decisions have the same ids, actions and reasons.
 import orjson
 import pytest
 
-from stream_app.detection.decisions import Decision
+from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import DeadLetter, Effect
 from stream_app.replay import Replay
 from tests.unit.streams import (
@@ -19,6 +19,7 @@ from tests.unit.streams import (
     event,
     in_order,
     operator_record,
+    policy,
     run,
     steady,
     told_actions,
@@ -62,6 +63,7 @@ def test_the_summary_counts_what_happened() -> None:
     summary = replay.summary
     assert (summary.events, summary.rejected, summary.repeated, summary.tenants) == (len(stream), 3, 1, 12)
     assert sum(summary.decisions.values()) == len(decisions(effects))
+    assert summary.renewals == {}
     assert summary.events_per_s > 0
     assert len(dead_letters(effects)) == 3
 
@@ -84,6 +86,18 @@ def test_operator_records_apply_when_their_time_comes() -> None:
     assert told_actions([d for d in found if d.tenant_id == "tenant-3"]) == ["allow"]
     assert [d.reason for d in dead_letters(effects)] == ["not_json"]
     assert "throttle" in told_actions([d for d in found if d.tenant_id == "tenant-7"])
+
+
+def test_renewals_are_counted_apart() -> None:
+    """One that keeps pushing for twenty minutes is throttled at once, and again and again while it lasts."""
+    pushing = steady(3600, 4800, 600, "tenant-7", "pushing")
+    replay = Replay(policy(rungs={name: rule for name, rule in POLICY.rungs.items() if name is not Action.BLOCK}))
+    usual = in_order(steady(0, 4800, 6, "other"), steady(0, 3600, 6, "tenant-7"))
+    found = decisions(replay.run(lines(in_order(usual, pushing))))
+    entries = 1 + ("observe" in told_actions(found))
+    assert set(told_actions(found[entries - 1 :])) == {"throttle"}
+    assert replay.summary.renewals == {"throttle": len(found) - entries}
+    assert len(found) > 4
 
 
 def test_no_lines_make_an_empty_summary() -> None:

@@ -52,22 +52,22 @@ def without(accounts: Sequence[str], but: str | None = None) -> list[int]:
 def is_responsible(  # noqa: PLR0917
     state: TenantState,
     policy: Policy,
-    account_id: str,
+    account: int,
     newest: int,
     scored: Sequence[Scored],
     steps: Sequence[Step],
     apart: Sequence[str],
 ) -> bool:
-    """Whether an account, that of the event that trips, alone explains what ``scored`` reaches.
+    """Whether an account (CRC-32) alone explains what ``scored`` reaches.
 
     Without it nothing is reached, it has most of each excess, and it is not the tenant's only account. Whoever is set
     ``apart`` is in neither.
     """
     step = step_reached(policy, scored, steps)
-    is_one_too_many = account_id not in state.accounts and len(state.accounts) >= MAX_KNOWN
-    if step is None or is_one_too_many or len(up_accounts(state)) >= MAX_UP or not has_others(state, account_id):
+    is_one_too_many = len(state.accounts) >= MAX_KNOWN and account not in map(fingerprint, state.accounts)
+    if step is None or is_one_too_many or len(up_accounts(state)) >= MAX_UP or not _has_others(state, account):
         return False
-    others = [*without(apart), fingerprint(account_id)]
+    others = [*without(apart), account]
     rest = dict(sum_values(state, newest, others))
     rest[ACCOUNT_SURGE] = busiest(state, others)[1]
     for s in reaching(policy, scored, bar_of(step)):
@@ -75,6 +75,34 @@ def is_responsible(  # noqa: PLR0917
         if s.place not in rest or s.value - rest[s.place] < EXPLAINING_SHARE * excess:
             return False
     return step_reached(policy, score_values(state, policy, rest.items(), newest // PANES), steps) is None
+
+
+def responsible_account(  # noqa: PLR0917
+    state: TenantState,
+    policy: Policy,
+    account: int | None,
+    newest: int,
+    scored: Sequence[Scored],
+    steps: Sequence[Step],
+    apart: Sequence[str],
+) -> int | None:
+    """The account (CRC-32) that alone explains what ``scored`` reaches: that of an event, or the last minute's busiest.
+
+    Another than the event's is told by name only at a request of its own; until then nothing is decided.
+    """
+    if account is not None and is_responsible(state, policy, account, newest, scored, steps, apart):
+        return account
+    requests: dict[int, int] = {}
+    for index, pane in state.windows.panes.items():
+        if newest - PANES < index <= newest:
+            for known, counts in pane.heavy.items():
+                requests[known] = requests.get(known, 0) + counts.requests
+    for known in without(apart):
+        requests.pop(known, None)
+    busy = max(requests, key=lambda known: (requests[known], known), default=account)
+    if busy is None or busy == account or not is_responsible(state, policy, busy, newest, scored, steps, apart):
+        return None
+    return busy
 
 
 def own_surge(state: TenantState, account_id: str) -> tuple[int, float]:
@@ -97,6 +125,10 @@ def _closed(state: TenantState) -> Minute:
 
 def has_others(state: TenantState, account_id: str) -> bool:
     """Whether somebody else has used the tenant in the last ten minutes."""
-    own, windows = fingerprint(account_id), state.windows
+    return _has_others(state, fingerprint(account_id))
+
+
+def _has_others(state: TenantState, own: int) -> bool:
+    windows = state.windows
     counted = [part.heavy for part in windows.minutes.values()] + [pane.heavy for pane in windows.panes.values()]
     return any(account != own and counts.requests for heavy in counted for account, counts in heavy.items())

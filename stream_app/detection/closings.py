@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from stream_app.detection.accounts import busiest, own_surge, set_apart, without
+from stream_app.detection.accounts import busiest, own_surge, responsible_account, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
-from stream_app.detection.features import ACCOUNT_SURGE, FEATURES
+from stream_app.detection.features import ACCOUNT_SURGE, FEATURES, MIN_SHAPE_REQUESTS
 from stream_app.detection.floors import is_known
 from stream_app.detection.growths import Growth
 from stream_app.detection.judgement import Scored, closed_values, score_values, step_reached
 from stream_app.detection.ladder import reachable
 from stream_app.detection.learning import learn
+from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes
 from stream_app.detection.lists import muted_until_ms, policy_for
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.overrides import forget_old
@@ -22,7 +23,7 @@ from stream_app.detection.rulings import judge
 from stream_app.detection.series_windows import series_values, worst_account
 from stream_app.detection.services import Services
 from stream_app.detection.state import PartitionState, TenantState
-from stream_app.detection.windows import MINUTE_MS, PANES, Minute
+from stream_app.detection.windows import MINUTE_MS, PANES, Minute, is_block_end
 
 
 def close_minutes(  # noqa: PLR0917
@@ -59,8 +60,10 @@ def _close_minute(  # noqa: PLR0917
         if state.rhythm is None and is_known(state):
             state.rhythm = Rhythm()
     end_ms = (minute + 1) * MINUTE_MS
-    apart = without(set_apart(state, policy, tenant_id, end_ms))
-    served, asked = closed_values(state, minute, around.services, apart)
+    apart = set_apart(state, policy, tenant_id, end_ms)
+    served, asked, light = closed_values(state, minute, around.services, without(apart))
+    if state.light is not None:
+        state.light.judged = light
     cause = Cause(*place, state.last_offset, end_ms, minute * PANES + PANES - 1)
     subject = Subject(tenant_id)
     rules = policy_for(state, policy, subject, end_ms)
@@ -74,24 +77,43 @@ def _close_minute(  # noqa: PLR0917
     if scored and around.services.is_everybody_busy(minute):
         rules = rules.without_small_floors
         scored = score_values(state, rules, asked if is_up else served, minute)
-    busy = _busiest(state, minute, closed, apart)
+    busy = _busiest(state, minute, closed, without(apart))
     asking = _asking(state, rules, busy, minute)
     found = [
         _judge_account(Subject(tenant_id, name), state, policy, around.services, cause)
         for name in dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
     ]
     if standing is None or not denies(standing.rung):
-        learn(state, rules, minute, served + busy)
+        is_light = light is not None and not (state.light and state.light.is_due(windows, minute))
+        learn(state, rules, minute, [pair for pair in served if not is_light or pair[0] not in LIGHT_PLACES] + busy)
     state.pending = []
     is_muted = end_ms < muted_until_ms(state, policy, subject)
+    if scored and not is_up and responsible_account(state, rules, None, cause.newest_pane, scored, rules.steps, apart):
+        scored = []  # the account's next request tells its name
     if is_up or (scored and not is_muted):
         found.append(judge(subject, state, rules, [] if is_muted else scored, cause))
         if not is_muted:
             state.pending = _waiting(state, rules, scored, end_ms)
     state.pending += [] if is_muted else asking
+    _gather(state, minute, was_up=is_up, has_apart=bool(apart))
     forgotten = forget_old(state, tenant_id, end_ms)
     windows.forget(minute)
     return [decision for decision in found if decision is not None], forgotten
+
+
+def _gather(state: TenantState, minute: int, *, was_up: bool, has_apart: bool) -> None:
+    """Gather the shapes of a light tenant as its blocks end; what led to a rung is forgotten with it."""
+    is_up = state.standing is not None and state.standing.is_up
+    if was_up and not is_up:
+        state.light = None
+    if not is_block_end(minute) or has_apart:
+        return
+    if state.light is None and (is_up or state.windows.sum_long(minute)[0] < MIN_SHAPE_REQUESTS):
+        state.light = LightShapes()
+    if state.light is not None:
+        state.light.gather(state.windows, minute, is_up)
+        if not state.light.parts:
+            state.light = None
 
 
 def _judge_account(

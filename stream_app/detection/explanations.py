@@ -11,6 +11,7 @@ from stream_app.detection.decisions import Evidence, Limit, ModelRef, Reason, So
 from stream_app.detection.features import CODES, Counter
 from stream_app.detection.floors import expect, floor_for, is_known, own_floor
 from stream_app.detection.judgement import Bar, Scored, reaching
+from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes
 from stream_app.detection.policy import Policy
 from stream_app.detection.scorers import SCORER, SCORER_VERSION, t_quantile
 from stream_app.detection.state import TenantState
@@ -47,8 +48,12 @@ def rfc3339(time_ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def reasons(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Reason]:
-    """Every feature that reaches the mildest rung, or the bar if that is lower; those behind the decision first."""
+def reasons(policy: Policy, scored: Sequence[Scored], bar: Bar, light: LightShapes | None) -> list[Reason]:
+    """Every feature that reaches the mildest rung, or the bar if that is lower; those behind the decision first.
+
+    Shapes say over how long a window of a ``light`` tenant's few requests they were.
+    """
+    light_s = light.judged.minutes * 60 if light is not None and light.judged is not None else 0
     lowest = min(policy.ladder[0][1].enter, bar.score)
     causes = reaching(policy, scored, bar)
     listed = causes + [s for s in scored if s.score >= lowest and s not in causes]
@@ -58,7 +63,7 @@ def reasons(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Reason]:
             observed=round(s.value, 3),
             expected=round(s.expectation.level(0.0), 3),
             unit=s.feature.unit,
-            window_s=s.feature.window_s,
+            window_s=light_s if light_s and s.place in LIGHT_PLACES else s.feature.window_s,
             score=round(s.score, 9),
         )
         for s in listed

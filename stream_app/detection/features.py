@@ -116,6 +116,10 @@ SUMS = tuple(index for index, feature in enumerate(FEATURES) if feature.counter 
 ACCOUNT_SURGE = CODES.index("account_surge_60s")
 GROWTH = CODES.index("growth_percent_7d")
 SHAPES = tuple(i for i, f in enumerate(FEATURES) if f.counter is None and f.window_s == 600)
+#: Shares of requests: of a few requests, how many of them is the question (``scorers.ShareExpectation``).
+SHARES = frozenset(
+    CODES.index(f"{name}_percent_600s") for name in ("refused", "logprobs", "jailbreak", "cot_elicitation")
+)
 #: Features learned when a minute closes, and those learned once every ten minutes.
 PER_MINUTE = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s <= 60)
 PER_TEN_MINUTES = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s == 600)

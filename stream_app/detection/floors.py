@@ -1,11 +1,11 @@
 """What is usual for a tenant, and the size below which nothing matters for it: the less is known, the larger."""
 
 from stream_app.detection.decisions import Action
-from stream_app.detection.features import CODES, FEATURES, GROWTH, SHIFTS
+from stream_app.detection.features import CODES, FEATURES, GROWTH, SHARES, SHIFTS
 from stream_app.detection.policy import Policy
 from stream_app.detection.rhythms import NO_SHIFTS, Shifts
 from stream_app.detection.rules import denies
-from stream_app.detection.scorers import Baseline, CountExpectation, Expectation
+from stream_app.detection.scorers import Baseline, CountExpectation, Expectation, ShareExpectation
 from stream_app.detection.state import TenantState
 
 #: Active minutes before a tenant's own level counts: a first evening's experiments are not that much.
@@ -15,7 +15,7 @@ RECENT_TIMES = 2.0
 _REQUESTS_60S = CODES.index("requests_60s")
 
 
-def expect(state: TenantState, index: int, minute: int) -> Expectation | CountExpectation:
+def expect(state: TenantState, index: int, minute: int) -> Expectation | CountExpectation | ShareExpectation:
     """What is usual for a feature, given by its place in ``FEATURES``, in a window that ends with a minute."""
     if index == GROWTH and state.growth is not None:
         return state.growth.expect()
@@ -23,7 +23,10 @@ def expect(state: TenantState, index: int, minute: int) -> Expectation | CountEx
     baseline, feature = baseline or Baseline(), FEATURES[index]
     if feature.recent:
         return baseline.expect_recent(feature.recent)
-    return baseline.expect(feature.prior, shifts(state, minute)[SHIFTS[index]])
+    expectation = baseline.expect(feature.prior, shifts(state, minute)[SHIFTS[index]])
+    if index in SHARES and state.light is not None and state.light.judged is not None:
+        return ShareExpectation(expectation, state.light.judged.requests)
+    return expectation
 
 
 def shifts(state: TenantState, minute: int) -> Shifts:
@@ -42,7 +45,9 @@ def least_floors(state: TenantState, policy: Policy) -> list[float]:
     return policy.small_floors if is_known(state) else policy.floors
 
 
-def own_floor(policy: Policy, index: int, expectation: Expectation | CountExpectation, *, is_known: bool) -> float:
+def own_floor(
+    policy: Policy, index: int, expectation: Expectation | CountExpectation | ShareExpectation, *, is_known: bool
+) -> float:
     """Size below which a feature does not matter for a tenant.
 
     That is the policy's floor. For a tenant known well whose usual values are far below, it is some times the usual
@@ -58,7 +63,12 @@ def own_floor(policy: Policy, index: int, expectation: Expectation | CountExpect
 
 
 def floor_for(
-    policy: Policy, index: int, rung: Action, expectation: Expectation | CountExpectation, *, is_known: bool
+    policy: Policy,
+    index: int,
+    rung: Action,
+    expectation: Expectation | CountExpectation | ShareExpectation,
+    *,
+    is_known: bool,
 ) -> float:
     """Size above which a feature may take a tenant to a rung.
 

@@ -13,9 +13,10 @@ from stream_app.detection.features import (
     Feature,
 )
 from stream_app.detection.floors import expect, floor_for, is_known, least_floors, own_floor
+from stream_app.detection.light_shapes import LIGHT_PLACES, LightWindow, light_values, window_requests
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
-from stream_app.detection.scorers import CountExpectation, Expectation
+from stream_app.detection.scorers import CountExpectation, Expectation, ShareExpectation
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
@@ -38,7 +39,7 @@ class Scored(NamedTuple):
 
     place: int
     value: float
-    expectation: Expectation | CountExpectation
+    expectation: Expectation | CountExpectation | ShareExpectation
     score: float
     is_known: bool
 
@@ -98,11 +99,13 @@ class ClosedMinute(NamedTuple):
     """Values at the close of a minute: ``served`` is learned, ``asked`` (with denied requests) is judged.
 
     A throttled tenant that keeps pushing is judged by what it asks for; otherwise it would look calm, be released, and
-    oscillate. A tenant on no rung is judged by what was served: a denial that is not ours is no evidence.
+    oscillate. A tenant on no rung is judged by what was served: a denial that is not ours is no evidence. ``light`` is
+    the longer window behind the values of shapes, where ten minutes hold too few requests.
     """
 
     served: list[tuple[int, float]]
     asked: list[tuple[int, float]]
+    light: LightWindow | None = None
 
 
 def closed_values(state: TenantState, minute: int, services: Services, without: Sequence[int] = ()) -> ClosedMinute:
@@ -117,13 +120,20 @@ def closed_values(state: TenantState, minute: int, services: Services, without: 
         return ClosedMinute(served, asked)
     shapes: list[tuple[int, float]] = []
     if long[0] >= MIN_SHAPE_REQUESTS:
-        shapes += shape_values(windows, minute, long, state.models)
+        shapes = shape_values(windows, minute, long, state.models)
+    light = None
+    wanted = window_requests(is_up(state))
+    if state.light is not None and not without and long[0] < wanted:
+        least = max(long[0], MIN_SHAPE_REQUESTS)
+        light, values = light_values(state.light, windows, minute, least, wanted)
+        if light is not None:
+            shapes = [pair for pair in shapes if pair[0] not in LIGHT_PLACES] + values
     own = windows.long(minute)
     if long[0] + sum([part.failed for part in own]) >= MIN_SHAPE_REQUESTS:
         shapes += services.compare(minute, own, windows.sum_long(minute)[0] if without else long[0])
     if state.growth is not None and state.growth.percent is not None:
         shapes.append((GROWTH, state.growth.percent))
-    return ClosedMinute(served + shapes, asked + shapes)
+    return ClosedMinute(served + shapes, asked + shapes, light)
 
 
 class Bar(NamedTuple):

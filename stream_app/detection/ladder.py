@@ -120,14 +120,20 @@ class Life(NamedTuple):
     strikes: int
 
 
-def life(rule: RungRule, standing: Standing | None, now_ms: int) -> Life:
-    """Time to live of a decision made now: ``ttl_s`` doubled for each return within a day."""
-    strikes = 0
+def life(rule: RungRule, standing: Standing | None, now_ms: int, *, is_lasting: bool = False) -> Life:
+    """Time to live of a decision made now: ``ttl_s`` doubled for each return within a day.
+
+    One that ``is_lasting`` lives as long again as its subject has been up, so that what lasts for days is said ever
+    more rarely.
+    """
+    strikes, up_ms = 0, 0
     if standing is not None:
         strikes = standing.strikes
         if not standing.is_up:
             strikes = strikes + 1 if now_ms - standing.released_ms < STRIKE_MEMORY_MS else 0
-    return Life(min(rule.ttl_s << min(strikes, 30), rule.max_ttl_s) * 1000, strikes)
+        elif is_lasting:
+            up_ms = now_ms - standing.since_ms
+    return Life(min(max(rule.ttl_s * 1000 << min(strikes, 30), up_ms), rule.max_ttl_s * 1000), strikes)
 
 
 def release(policy: Policy, standing: Standing, now_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from stream_app.detection.accounts import busiest, fingerprint, is_responsible, set_apart, without
+from stream_app.detection.accounts import busiest, fingerprint, responsible_account, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import ACCOUNT_SURGE, Counter
@@ -49,7 +49,7 @@ def _judge(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause,
         return None
     decision: Decision | None = None
     waiting: list[tuple[int, float]] = []
-    is_of_tenant = subject is not account
+    is_of_tenant, is_anothers = subject is not account, False
     if now_ms >= muted_until:
         values = sum_values(state, cause.newest_pane, without(apart, account_id))
         pending = state.pending if is_of_tenant else series_values(state, account_id, now_ms)
@@ -62,14 +62,19 @@ def _judge(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause,
             rules = rules.without_small_floors
             scored = score_values(state, rules, values + pending, cause.minute)
         if scored and step_reached(rules, scored, steps):
-            if is_of_tenant and is_responsible(state, rules, account_id, cause.newest_pane, scored, steps, apart):
+            own = fingerprint(account_id)
+            whose = responsible_account(state, rules, own, cause.newest_pane, scored, steps, apart)
+            if is_of_tenant and whose == own:
                 subject = account
-            if now_ms >= muted_until_ms(state, policy, subject):
+            is_anothers = is_of_tenant and whose not in {None, own}
+            if not is_anothers and now_ms >= muted_until_ms(state, policy, subject):
                 decision = judge(subject, state, rules, scored, cause, allowance)
                 tenant.due = tenant.next_due()
     if is_of_tenant:
         state.pending = waiting
     _make_room(tenant, policy, cause)
+    if is_anothers:
+        tenant.holds_until_ms = 0  # that account's next request decides, and any may be that
     return decision
 
 

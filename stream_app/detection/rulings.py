@@ -127,12 +127,13 @@ class _Ruling:
     def enter(self, step: Step, bar: Bar, budget: Budget | UnsetType) -> Decision:
         """Put the subject on a rung, or renew its stay."""
         policy, now_ms, standing = self.policy, self.cause.now_ms, self.standing
-        ttl_ms, strikes = life(step.rule, standing, now_ms)
+        # Nobody acts on an observation, so that it may be renewed the more rarely the longer it lasts.
+        ttl_ms, strikes = life(step.rule, standing, now_ms, is_lasting=not denies(step.rung))
         decision = self._decide(
             step.rung,
             step.simulated,
             expires_ms=now_ms + ttl_ms,
-            reasons=reasons(policy, self.scored, bar),
+            reasons=reasons(policy, self.scored, bar, self.state.light),
             counterfactual=counterfactual(policy, self.scored, bar) or UNSET,
             limit=limit(self.state, policy, self.scored, self.cause.minute) if step.rung is Action.THROTTLE else UNSET,
             budget=budget,

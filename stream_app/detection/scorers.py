@@ -1,6 +1,6 @@
 """Per-tenant baselines, read as tail probabilities: River's online variance on a log scale, and recent counts."""
 
-from math import expm1, log1p, sqrt
+from math import comb, exp, expm1, lgamma, log1p, nextafter, sqrt
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from scipy.special import betainc, btdtria, ndtr, ndtri, stdtr, stdtrit
 
 #: Name and version of this scorer; part of every decision. State of another version is not read (see ``state``).
 SCORER = "log_baseline"
-SCORER_VERSION = "2"
+SCORER_VERSION = "3"
 
 #: Weight, in windows, of what is known beforehand of a tenant's variance and of its level: the level may lie
 #: anywhere, three times as far from the median as the tenant varies by itself, so that one window of its own says more.
@@ -20,6 +20,11 @@ LEVEL_WEIGHT = 0.1
 DEGREES_OF_FREEDOM = VARIANCE_WEIGHT
 #: Least standard deviation in natural log units: a perfectly steady tenant may still vary by a quarter.
 MIN_LOG_SD = 0.25
+#: Of few requests, two of which one is so are so alike (intraclass correlation): they come from one program, or in one
+#: session. With a rate of one in a hundred, eight of ten are one chance in four thousand, two of ten one in forty.
+SHARE_CORRELATION = 0.2
+#: Least rate: that something never was in some hundred requests does not say more.
+MIN_SHARE = 0.01
 #: Least variance of counts in units of their mean: independent requests have 1, and a negative binomial needs more.
 MIN_DISPERSION = 1.1
 
@@ -91,6 +96,43 @@ class CountExpectation(NamedTuple):
         """Of the negative binomial, whose upper tail from x on is the regularised incomplete beta I(share; x, size)."""
         excess = self.dispersion - 1.0 + self.mean * MIN_LOG_SD**2
         return self.mean / excess, excess / (1.0 + excess)
+
+
+class ShareExpectation(NamedTuple):
+    """How many of a few requests will be so: what is usual for the tenant, and what chance adds to so small a sample.
+
+    The count is beta-binomial around the tenant's usual share. It has to be unusual both ways.
+    """
+
+    usual: Expectation
+    requests: int
+
+    def level(self, quantile: float) -> float:
+        """The share at which the score reaches the probability whose ``t_quantile`` is given; its median is usual."""
+        own = self.usual.level(quantile)
+        if quantile <= 0.0:
+            return own
+        tail, least = 1.0 - float(stdtr(DEGREES_OF_FREEDOM, quantile)), self.requests + 1
+        while least > 0 and self._tail(least - 1) <= tail:
+            least -= 1
+        return max(own, min(nextafter(100.0 * least / self.requests, 0.0), 100.0))
+
+    def score(self, value: float) -> float:
+        """Probability, 0..1, that as many ordinary requests stay below a share of ``value`` percent."""
+        count = int(value * self.requests / 100.0 + 1e-9)
+        return min(self.usual.score(value), 1.0 - self._tail(count))
+
+    def _tail(self, count: int) -> float:
+        """Probability of so many or more."""
+        share = min(max(expm1(self.usual.mean) / 100.0, MIN_SHARE), 1.0 - MIN_SHARE)
+        weight = 1.0 / SHARE_CORRELATION - 1.0
+        one, other, n = share * weight, (1.0 - share) * weight, self.requests
+        whole = _log_beta(one, other)
+        return sum(comb(n, k) * exp(_log_beta(one + k, other + n - k) - whole) for k in range(count, n + 1))
+
+
+def _log_beta(one: float, other: float) -> float:
+    return lgamma(one) + lgamma(other) - lgamma(one + other)
 
 
 def t_quantile(score: float) -> float:

@@ -34,6 +34,10 @@ REPLACED_CHARS = 48
 
 #: Edits in a row before a run counts: a person rewords a question once or twice.
 MIN_RUN = 3
+#: Retries after refusals in a row before they count: clients repeat a prompt by themselves twice or three times, and
+#: people reword it as often. An answer in between takes two from it: who is mostly refused, and goes on, is counted.
+MIN_CHAIN = 3
+_ANSWER_STEP = 2
 #: Other material takes this from a run, so that a template whose material is sometimes of the same length ends at none.
 _MATERIAL_STEP = 2
 _LONGEST_RUN = 255
@@ -58,7 +62,8 @@ class SeriesCounts(NamedTuple):
     """Prompts of one account in an hour; each is a feature, higher is worse.
 
     ``elevated``: independent prompts with an elevated score. ``edits``: edits of a run, from its third on.
-    ``refused_retries``: prompts near one that was just refused. ``attacks``: those of ``edits`` that also were elevated
+    ``refused_retries``: prompts near one that was just refused, from the fourth of a chain on, changed or not.
+    ``attacks``: those of ``edits`` that also were elevated
     or followed a refusal: what neither a score nor a series says alone.
     """
 
@@ -71,7 +76,8 @@ class SeriesCounts(NamedTuple):
 class SeenPrompt(Struct, array_like=True, gc=False):
     """A remembered prompt, always the newest of its kind; about 35 bytes.
 
-    ``run`` is how many edits led to it, less what other material took.
+    ``run`` is how many edits led to it, less what other material took; ``chain`` how many retries after a refusal, less
+    what answers took.
     """
 
     simhash: int
@@ -80,6 +86,7 @@ class SeenPrompt(Struct, array_like=True, gc=False):
     time_ms: int
     is_refused: bool
     run: int = 0
+    chain: int = 0
 
 
 class AccountSeries(Struct, array_like=True, gc=False):
@@ -193,12 +200,15 @@ def _compare(prompts: list[SeenPrompt], new: SeenPrompt, is_elevated: bool) -> t
     prompts[prompts.index(old)] = new
     if _is_other_material(old, new):
         new.run = max(0, old.run - _MATERIAL_STEP)
+        new.chain = old.chain
         # A conversation that is sent whole stays elevated once it was, and only grows.
         return int(is_elevated and new.chars < old.chars), 0, 0, 0
     is_edit = (old.simhash, old.chars) != (new.simhash, new.chars)
     new.run = min(_LONGEST_RUN, old.run + is_edit)
     is_counted = is_edit and new.run >= MIN_RUN
-    return 0, int(is_counted), int(old.is_refused), int(is_counted and (is_elevated or old.is_refused))
+    new.chain = min(_LONGEST_RUN, old.chain + 1) if old.is_refused else max(0, old.chain - _ANSWER_STEP)
+    is_retry = old.is_refused and new.chain > MIN_CHAIN
+    return 0, int(is_counted), int(is_retry), int(is_counted and (is_elevated or old.is_refused))
 
 
 def _is_other_material(old: SeenPrompt, new: SeenPrompt) -> bool:

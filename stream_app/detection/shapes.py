@@ -1,6 +1,6 @@
 """How a tenant asks, minute by minute: what optional fields tell, and the shape features made of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from zlib import crc32
 
 from msgspec import UNSET, Struct, field
@@ -135,11 +135,25 @@ _PLACES = {code: place for place, code in enumerate(CODES)}
 def optional_values(shapes: Iterable[Shape], requests: int) -> list[tuple[int, float]]:
     """Values of the features that rest on optional fields, over some minutes with that many served requests.
 
-    A feature whose fields nobody sent has no value: absence is no evidence.
+    A feature whose fields nobody sent has no value: absence is no evidence. Only of parameters it is known what it
+    means: all requests have the same, the model's own.
     """
     parts = list(shapes)
-    columns = zip(*(astuple(shape)[: len(_SUMMED)] for shape in parts), strict=True)
-    total = dict(zip(_SUMMED, map(sum, columns), strict=True))
+    if not parts:
+        return []
+    columns = zip(*(astuple(shape)[: len(SUMMED)] for shape in parts), strict=True)
+    values = summed_values([*map(sum, columns)], requests)
+    for name, place in _DISTINCT.items():
+        if distinct := {fingerprint for shape in parts for fingerprint in getattr(shape, name)}:
+            values.append((place, len(distinct)))
+        elif name == "parameters":
+            values.append((place, 1))
+    return values
+
+
+def summed_values(sums: Sequence[float], requests: int) -> list[tuple[int, float]]:
+    """Values of the features that rest on sums of optional fields, given in the order of ``SUMMED``."""
+    total = dict(zip(SUMMED, sums, strict=True))
     found: dict[str, float] = {}
     if total["capped"] and total["max_tokens"]:
         found["output_of_max_percent_600s"] = 100.0 * total["capped_output"] / total["max_tokens"]
@@ -150,20 +164,16 @@ def optional_values(shapes: Iterable[Shape], requests: int) -> list[tuple[int, f
     if total["scored"]:
         found["jailbreak_percent_600s"] = 100.0 * total["jailbreak"] / total["scored"]
         found["cot_elicitation_percent_600s"] = 100.0 * total["cot_elicitation"] / total["scored"]
-    if parts:
-        found["refused_percent_600s"] = 100.0 * total["refused"] / requests
-        found["logprobs_percent_600s"] = 100.0 * total["logprobs"] / requests
-    for name, code in _DISTINCT.items():
-        if distinct := {fingerprint for shape in parts for fingerprint in getattr(shape, name)}:
-            found[code] = len(distinct)
+    found["refused_percent_600s"] = 100.0 * total["refused"] / requests
+    found["logprobs_percent_600s"] = 100.0 * total["logprobs"] / requests
     return [(_PLACES[code], value) for code, value in found.items()]
 
 
 #: Fields of a shape that are sums; the others are values told apart.
-_SUMMED = Shape.__struct_fields__[: Shape.__struct_fields__.index("prefixes")]
+SUMMED = Shape.__struct_fields__[: Shape.__struct_fields__.index("prefixes")]
 _DISTINCT = {
-    "prefixes": "prefixes_600s",
-    "ja4s": "ja4s_600s",
-    "templates": "templates_600s",
-    "parameters": "parameter_sets_600s",
+    "prefixes": _PLACES["prefixes_600s"],
+    "ja4s": _PLACES["ja4s_600s"],
+    "templates": _PLACES["templates_600s"],
+    "parameters": _PLACES["parameter_sets_600s"],
 }

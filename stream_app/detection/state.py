@@ -11,6 +11,7 @@ from stream_app.detection.decisions import Action
 from stream_app.detection.growths import Growth, Population
 from stream_app.detection.harm import Harm
 from stream_app.detection.ladder import Standing
+from stream_app.detection.light_shapes import LightShapes
 from stream_app.detection.rhythms import Rhythm
 from stream_app.detection.scorers import Baseline
 from stream_app.detection.series import Series
@@ -19,7 +20,7 @@ from stream_app.detection.signals import Gathering
 from stream_app.detection.watermark import Watermark
 from stream_app.detection.windows import Windows
 
-#: First byte of every encoded state. It stands for this layout, the features' order, scorer version 2 and River 0.26.1;
+#: First byte of every encoded state. It stands for this layout, the features' order, scorer version 3 and River 0.26.1;
 #: a state with another first byte is refused, never guessed at.
 STATE_VERSION = 7
 #: What stands before a tenant's msgpack, to be read without decoding the rest: version, the minute it is due, and the
@@ -72,7 +73,8 @@ class TenantState(Struct, array_like=True, gc=False):
     accounts of the tenant stand, a few at most. ``pending`` are values of shapes (by feature place) that ask for a
     denial, which waits for the tenant's next request. ``gathering`` is what
     the campaign stage has yet to be told. ``series`` are the prompts of accounts that were refused or scored high.
-    ``rhythm`` is there once enough has been seen of the tenant.
+    ``rhythm`` is there once enough has been seen of the tenant. ``light`` gathers how it asks while ten minutes hold
+    too few requests to say.
     """
 
     last_offset: int = -1
@@ -92,6 +94,7 @@ class TenantState(Struct, array_like=True, gc=False):
     growth: Growth | None = None
     series: Series | None = None
     rhythm: Rhythm | None = None
+    light: LightShapes | None = None
 
 
 class PartitionState(Struct, array_like=True):

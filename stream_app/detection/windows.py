@@ -170,16 +170,17 @@ class Windows(Struct, array_like=True, gc=False):
 
     def sum_panes(self, newest: int, without: Sequence[int] = ()) -> Totals:
         """Totals of the 60 s up to and including a pane, without those of some accounts."""
-        before = newest - PANES
-        return _sum([pane for index, pane in self.panes.items() if before < index <= newest], without)
+        return _sum([pane for index, pane in self.panes.items() if newest - PANES < index <= newest], without)
 
     def sum_long(self, minute: int, without: Sequence[int] = ()) -> Totals:
         """Totals of the ten minutes up to and including a minute, whether closed or open, without some accounts."""
-        closed, before = self.closed_minute, minute - LONG_MINUTES
-        last = min(minute, closed)
-        parts: list[Pane | Minute] = [part for index, part in self.minutes.items() if before < index <= last]
-        if minute > closed:
-            first_open = max(closed, before) + 1
+        return self.sum_from(minute - LONG_MINUTES + 1, minute, without)
+
+    def sum_from(self, first: int, minute: int, without: Sequence[int] = ()) -> Totals:
+        """Totals of the minutes from one up to and including another that are kept, without some accounts."""
+        last, first_open = min(minute, self.closed_minute), max(self.closed_minute + 1, first)
+        parts: list[Pane | Minute] = [part for index, part in self.minutes.items() if first <= index <= last]
+        if first_open <= minute:
             parts += [pane for index, pane in self.panes.items() if first_open <= index // PANES <= minute]
         return _sum(parts, without)
 

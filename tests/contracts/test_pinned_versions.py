@@ -33,7 +33,7 @@ def test_what_private_names_or_states_rely_on_is_pinned_exactly(name: str) -> No
 
 
 def test_the_state_version_stands_for_this_river_and_scorer() -> None:
-    assert (STATE_VERSION, version("river"), SCORER, SCORER_VERSION) == (7, "0.26.1", "log_baseline", "2")
+    assert (STATE_VERSION, version("river"), SCORER, SCORER_VERSION) == (7, "0.26.1", "log_baseline", "3")
 
 
 def test_the_order_of_features_is_part_of_the_state() -> None:

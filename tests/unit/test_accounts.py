@@ -61,6 +61,16 @@ def test_whoever_is_alone_in_its_tenant_is_the_tenant() -> None:
     assert {d.scope for d in found} == {"tenant"}
 
 
+def test_the_account_is_named_though_another_asks_when_the_level_is_passed() -> None:
+    """Sixty of its requests are within the floor, and somebody else's is one too many; nothing is decided at that."""
+    usual = people(HOUR_S - 90, count=4, per_minute=0.5)
+    other = steady(HOUR_S + 31, HOUR_S + 32, 60, account_id="user-1")
+    rush = burst("eve", HOUR_S, HOUR_S + 30, 120) + burst("eve", HOUR_S + 40, HOUR_S + 45, 120)
+    found = run(in_order(usual, rush, other, clock(HOUR_S + 100)))
+    assert (found[0].scope, found[0].account_id, found[0].action) == ("account", "eve", Action.OBSERVE)
+    assert found[0].issued_at == time_of(HOUR_S + 40)
+
+
 def test_an_excess_that_all_share_is_the_tenants() -> None:
     crowd = [item | {"account_id": f"user-{k % 8}"} for k, item in enumerate(burst("all", HOUR_S, HOUR_S + 60, 900))]
     found = run(in_order(people(HOUR_S), crowd, clock(HOUR_S + 120)))

@@ -11,6 +11,7 @@ from stream_app.detection.series import (
     BLOCK_MS,
     MAX_ACCOUNTS,
     MAX_PROMPTS,
+    MIN_CHAIN,
     MIN_RUN,
     WINDOW_MS,
     Series,
@@ -82,14 +83,15 @@ def test_a_series_is_an_attack_only_with_a_score_or_refusals() -> None:
     texts = suffix_search(20)
     assert counts(request(text, score=0.9) for text in texts).attacks == 20 - MIN_RUN
     refused = counts(request(text, refused=True) for text in texts)
-    assert refused == SeriesCounts(0, 20 - MIN_RUN, 19, 20 - MIN_RUN)
+    assert refused == SeriesCounts(0, 20 - MIN_RUN, 19 - MIN_CHAIN, 20 - MIN_RUN)
     assert counts(request(text, score=0.79) for text in texts).attacks == 0
 
 
 @pytest.mark.parametrize("fields", [{"finish_reason": "content_filter"}, {"error_type": "content_filter"}])
 def test_a_refusal_is_known_by_any_of_its_names(fields: dict[str, object]) -> None:
-    texts = suffix_search(2)
-    assert counts([request(texts[0], **fields), request(texts[1])]).refused_retries == 1
+    texts = suffix_search(MIN_CHAIN + 2)
+    *refused, last = texts
+    assert counts([*(request(text, **fields) for text in refused), request(last)]).refused_retries == 1
     assert counts(map(request, texts)).refused_retries == 0
 
 
@@ -103,9 +105,21 @@ def test_repetition_is_no_series() -> None:
     assert counts([request("are you there? answer with one word please")] * 300) == SeriesCounts()
 
 
-def test_a_retry_after_a_refusal_counts_but_is_no_edit() -> None:
-    retried = [request(independent(1)[0], refused=True)] * 5
-    assert counts(retried) == SeriesCounts(refused_retries=4)
+def test_a_client_that_repeats_a_refused_prompt_three_times_is_nothing() -> None:
+    refused = [request(text, refused=True) for text in independent(10) for _ in range(1 + MIN_CHAIN)]
+    assert counts(refused) == SeriesCounts()
+
+
+def test_retries_after_a_refusal_count_once_they_persist_but_are_no_edits() -> None:
+    retried = [request(independent(1)[0], refused=True)] * 30
+    assert counts(retried) == SeriesCounts(refused_retries=29 - MIN_CHAIN)
+
+
+@pytest.mark.parametrize(("refused_of_ten", "least", "most"), [(2, 0, 0), (4, 0, 3), (9, 70, 100)])
+def test_answers_in_between_end_a_chain_unless_they_are_few(refused_of_ten: int, least: int, most: int) -> None:
+    rng = random.Random(6)
+    events = [request(independent(1)[0], refused=rng.randrange(10) < refused_of_ten) for _ in range(100)]
+    assert least <= counts(events).refused_retries <= most
 
 
 @pytest.mark.parametrize("template_words", [10, 40, 300])

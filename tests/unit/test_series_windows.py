@@ -1,6 +1,7 @@
 """Series of one account in the core: who repeats a refused goal is decided on, who asks one odd thing is not."""
 
 import random
+from itertools import pairwise
 
 import msgspec
 
@@ -8,7 +9,7 @@ from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.policy import Policy
 from stream_app.detection.state import decode_tenant
 from stream_app.sketches import Key, sketch_prompt
-from tests.unit.streams import POLICY, EventFields, event, in_order, new_detector, records, run, steady
+from tests.unit.streams import BEGIN_MS, POLICY, EventFields, event, in_order, new_detector, records, run, steady, to_ms
 
 KEY = Key("k", bytes(range(32)))
 WITH_SERIES = Policy.model_validate(
@@ -94,3 +95,34 @@ def test_an_account_silent_for_an_hour_is_forgotten() -> None:
     detector = new_detector(WITH_SERIES)
     detector.handle(records(in_order(usual(12_000), attack(3_600, 8))))
     assert decode_tenant(detector.take_changes()["acme"] or b"").series is None
+
+
+def test_what_lasts_is_said_ever_more_rarely() -> None:
+    features = WITH_SERIES.model_dump()["features"] | {"attacks_3600s": {"floor": 5, "up_to": "observe"}}
+    observing = Policy.model_validate(WITH_SERIES.model_dump() | {"features": features})
+    found = run(in_order(usual(16_000), attack(3_600, 600)), observing)
+    assert {d.action for d in found[:-1]} == {Action.OBSERVE}
+    times_s = [(to_ms(d.issued_at) - BEGIN_MS) // 1000 for d in found[:-1]]
+    gaps_s = [later - sooner for sooner, later in pairwise(times_s)]
+    assert gaps_s == sorted(gaps_s)
+    assert 200 < gaps_s[0] < 400
+    assert 2_500 < gaps_s[-1] <= 3_600
+    ends_s = [(to_ms(d.expires_at) - BEGIN_MS) // 1000 for d in found[:-1]]
+    assert all(end_s > next_s for end_s, next_s in zip(ends_s, times_s[1:], strict=False))
+
+
+def test_who_repeats_a_refused_prompt_again_and_again_is_throttled() -> None:
+    """No score, no edit: each repetition is a try, and thirty of them within ten minutes are no client's retries."""
+    prompt = words(random.Random(6), 40)
+    tries = [asked(3_600 + 15 * k, prompt, "mallory", refused=True) for k in range(40)]
+    throttled = Policy.model_validate(
+        WITH_SERIES.model_dump()
+        | {
+            "features": WITH_SERIES.model_dump()["features"]
+            | {"refused_retries_3600s": {"floor": 6, "up_to": "throttle"}}
+        }
+    )
+    found = run(in_order(usual(5_400), tries), throttled)
+    assert [d.action for d in found[:2]] == [Action.OBSERVE, Action.THROTTLE]
+    assert {(d.scope, d.account_id) for d in found} == {("account", "mallory")}
+    assert run(in_order(usual(5_400), tries[:10]), throttled) == []

@@ -57,7 +57,7 @@ def test_an_event_without_optional_fields_leaves_no_trace() -> None:
 
 def test_what_nobody_sends_has_no_value() -> None:
     found = values(event(1, latency_ms=20.0), event(2))
-    assert found == {"refused_percent_600s": 0, "logprobs_percent_600s": 0}
+    assert found == {"refused_percent_600s": 0, "logprobs_percent_600s": 0, "parameter_sets_600s": 1}
 
 
 def test_ratios_are_over_the_requests_that_have_the_field() -> None:

@@ -1,0 +1,189 @@
+"""How a light tenant asks: shapes over its last ten requests or so, however long they took.
+
+A ten-minute window of fewer than ten requests says nothing. For a tenant that is so light, blocks of ten minutes are
+gathered until ten requests are together, a day at most::
+
+    gathered     |-- 5 requests --|- 6 -|      the newest that make ten with what is open; older ones are dropped
+    open block                          |- 3 -|  + the minutes of its own block so far
+
+They are judged while requests come, and for as long as the ten took after the last: whoever pauses for longer is
+silent. They are learned once per ten requests.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct, field
+from msgspec.structs import astuple
+
+from stream_app.detection.features import CODES, MIN_SHAPE_REQUESTS
+from stream_app.detection.shapes import SUMMED, Shape, summed_values
+from stream_app.detection.windows import LONG_MINUTES, Windows, block_end
+
+#: Requests that are further apart than a day say nothing together.
+_MAX_MINUTES = 1440
+#: Gathered parts smaller than this are made one with the next: three of them at most.
+_MIN_PART = 5
+#: Sums that mean nothing beyond a window of ten minutes: prompts are compared within a minute, latency with others'.
+_LEFT_OUT = tuple(SUMMED.index(name) for name in ("timed", "latency_ms", "prompts", "repeats"))
+_OUTPUT_PER_REQUEST, _OUTPUT_PER_INPUT, _PARAMETER_SETS = (
+    CODES.index(f"{name}_600s") for name in ("output_per_request", "output_per_input_percent", "parameter_sets")
+)
+#: The features that have a value over such a window: what they say does not depend on how long it took.
+LIGHT_PLACES = frozenset(
+    CODES.index(f"{name}_600s")
+    for name in (
+        *("output_per_request", "output_per_input_percent", "output_of_max_percent", "reasoning_per_request"),
+        *("refused_percent", "logprobs_percent", "jailbreak_percent", "cot_elicitation_percent", "parameter_sets"),
+    )
+)
+
+
+def window_requests(is_watched: bool) -> int:
+    """How many requests a window should hold: of who stands on a rung twice as many, so that chance releases nobody."""
+    return MIN_SHAPE_REQUESTS * (2 if is_watched else 1)
+
+
+class Part(Struct, array_like=True, gc=False):
+    """What some requests told, in the minutes from ``first`` to ``last``; some 40 bytes.
+
+    ``sums`` are those of ``Shape``, none if no optional field was there; ``parameters`` are CRC-32s, in order.
+    """
+
+    first: int
+    last: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    sums: list[int | float] = field(default_factory=list)
+    parameters: dict[int, None] = field(default_factory=dict)
+
+
+class LightWindow(Struct, array_like=True, gc=False):
+    """A window that was judged: its requests, and the minutes from the first to the last of them."""
+
+    requests: int
+    minutes: int
+
+
+class LightShapes(Struct, array_like=True, gc=False):
+    """What is gathered of one light tenant; some 150 bytes.
+
+    ``unlearned`` counts requests since shapes were learned last. ``judged`` is the window behind the values that were
+    judged last, if it was one of these.
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    unlearned: int = 0
+    judged: LightWindow | None = None
+
+    def is_due(self, windows: Windows, minute: int) -> bool:
+        """Whether ten requests are together, with the block that ends with a minute, since shapes were learned last."""
+        return self.unlearned + windows.sum_from(_block_start(minute), minute)[0] >= MIN_SHAPE_REQUESTS
+
+    def gather(self, windows: Windows, minute: int, is_watched: bool) -> None:
+        """Take in the block that ends with a closed minute.
+
+        One which holds enough by itself begins anew; of who ``is_watched`` it is kept as if it just held enough, so
+        that there is no time in which nothing can be said.
+        """
+        most = window_requests(is_watched)
+        new = _open_part(windows, minute)
+        if new is None:
+            return
+        self.unlearned = 0 if self.is_due(windows, minute) else self.unlearned + new.requests
+        if new.requests >= most:
+            self.parts = [_scaled(new, most)] if is_watched else []
+            return
+        if self.parts and self.parts[-1].requests < _MIN_PART:
+            new = _merged([self.parts.pop(), new])
+        self.parts = [part for part in self.parts if part.first > minute - _MAX_MINUTES]
+        self.parts.append(new)
+        while sum(part.requests for part in self.parts[1:]) >= most:
+            del self.parts[0]
+
+
+def light_values(
+    light: LightShapes, windows: Windows, minute: int, least: int, wanted: int
+) -> tuple[LightWindow | None, list[tuple[int, float]]]:
+    """The window of ``wanted`` requests that ends with a minute, and its values; nothing with less than ``least``."""
+    new = _open_part(windows, minute)
+    chosen = [new] if new else []
+    requests = new.requests if new else 0
+    for part in reversed(light.parts):
+        if requests >= wanted or part.first <= minute - _MAX_MINUTES:
+            break
+        requests += part.requests
+        chosen.append(part)
+    if requests < least:
+        return None, []
+    total = _merged(chosen[::-1])
+    window = LightWindow(requests, max(total.last - total.first + 1, LONG_MINUTES))
+    return (window, _values(total)) if minute - total.last < window.minutes else (None, [])
+
+
+def _values(total: Part) -> list[tuple[int, float]]:
+    values = [(_OUTPUT_PER_REQUEST, total.output_tokens / total.requests)]
+    if total.input_tokens:
+        values.append((_OUTPUT_PER_INPUT, 100.0 * total.output_tokens / total.input_tokens))
+    if not total.sums:
+        return values
+    return [*values, (_PARAMETER_SETS, len(total.parameters) or 1), *summed_values(total.sums, total.requests)]
+
+
+def _block_start(minute: int) -> int:
+    return block_end(minute) - LONG_MINUTES + 1
+
+
+def _open_part(windows: Windows, minute: int) -> Part | None:
+    """What the block of a minute has told up to it; ``None`` if nothing was served."""
+    first = _block_start(minute)
+    requests, input_tokens, output_tokens, _, _ = windows.sum_from(first, minute)
+    if not requests:
+        return None
+    active = [index for index in range(first, minute + 1) if index in windows.minutes]
+    shapes = [shape for index in active if (shape := windows.minutes[index].shape) is not None]
+    parameters = dict.fromkeys(sorted({value for shape in shapes for value in shape.parameters}))
+    return Part(active[0], active[-1], requests, input_tokens, output_tokens, _sums(shapes), parameters)
+
+
+def _sums(shapes: Sequence[Shape]) -> list[int | float]:
+    if not shapes:
+        return []
+    columns = zip(*(astuple(shape)[: len(SUMMED)] for shape in shapes), strict=True)
+    sums = [_short(sum(column)) for column in columns]
+    for place in _LEFT_OUT:
+        sums[place] = 0
+    return sums
+
+
+def _merged(parts: Sequence[Part]) -> Part:
+    if len(parts) == 1:
+        return parts[0]
+    with_sums = [part.sums for part in parts if part.sums]
+    return Part(
+        parts[0].first,
+        parts[-1].last,
+        sum(part.requests for part in parts),
+        sum(part.input_tokens for part in parts),
+        sum(part.output_tokens for part in parts),
+        [_short(sum(column)) for column in zip(*with_sums, strict=True)],
+        dict.fromkeys(sorted({value for part in parts for value in part.parameters})),
+    )
+
+
+def _scaled(part: Part, most: int) -> Part:
+    """The same shape as if it had been so many requests."""
+    return Part(
+        part.first,
+        part.last,
+        most,
+        part.input_tokens * most // part.requests,
+        part.output_tokens * most // part.requests,
+        [_short(value * most // part.requests) for value in part.sums],
+        dict.fromkeys(list(part.parameters)[:most]),
+    )
+
+
+def _short(number: float) -> int | float:
+    """The same number in fewer encoded bytes, where it is whole."""
+    return int(number) if float(number).is_integer() else number

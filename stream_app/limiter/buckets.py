@@ -1,5 +1,6 @@
 """Token buckets of throttled subjects, in exact integers."""
 
+from functools import lru_cache
 from math import inf
 
 from msgspec import Struct
@@ -22,8 +23,7 @@ class Bucket:
     __slots__ = ("_at_ms", "_capacity", "_level", "per_minute")
 
     def __init__(self, per_minute: int, now_ms: int) -> None:
-        self.per_minute = per_minute
-        self._capacity = per_minute * MS_PER_MINUTE
+        self.per_minute, self._capacity = _rate(per_minute)
         self._level = 0
         self._at_ms = now_ms
 
@@ -50,6 +50,12 @@ class Bucket:
         bucket = Bucket(per_minute, self._at_ms)
         bucket._level = min(self._level, bucket._capacity)
         return bucket
+
+
+@lru_cache(maxsize=1_024)
+def _rate(per_minute: int) -> tuple[int, int]:
+    """A rate and its capacity, the same objects for all buckets of that rate: what is shared stays in the cache."""
+    return per_minute, per_minute * MS_PER_MINUTE
 
 
 class Throttle(Struct, frozen=True):

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from queue import SimpleQueue
+from sys import intern
 from threading import Lock
 from typing import Annotated
 
@@ -238,10 +239,10 @@ def _subject_key(key: bytes | None) -> SubjectKey:
         raise ValueError("record without a key")
     scope, parts = split_key(key.decode())
     if scope != "account":
-        return (scope, "/".join(parts))
+        return (intern(scope), "/".join(parts))  # the same object in all keys, as in those that are looked up
     if len(parts) != 2:
         raise ValueError(f"not account:TENANT/ACCOUNT: {key.decode()!r}")
-    return (scope, *parts)
+    return ("account", *parts)
 
 
 def _read(key: bytes | None, value: bytes) -> _Record:

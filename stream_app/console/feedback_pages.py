@@ -39,10 +39,10 @@ async def feedback(request: web.Request) -> web.Response:
 
 
 def _drawn(judged: Sequence[dict[str, Any]]) -> Markup | None:
-    """Both shares after each opinion, as stairs; a single one is no line."""
-    if len(judged) < 2:
-        return None
+    """Both shares after each opinion, as stairs; those of a single minute are no line."""
     minutes = [int(epoch_s(one["at"])) // MINUTE_S for one in judged]
+    if len(set(minutes)) < 2:
+        return None
     bins = bins_of(range(minutes[0], minutes[-1] + 1))
     shares: dict[str, list[float]] = {"precision": [], "foreseen_right": []}
     told, place = judged[0], 0

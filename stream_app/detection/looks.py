@@ -6,7 +6,6 @@ from stream_app.detection.accounts import busiest, fingerprint, responsible_acco
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import ACCOUNT_SURGE, Counter
-from stream_app.detection.floors import least_floors
 from stream_app.detection.judgement import score_values, step_reached, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.lists import muted_until_ms, policy_for, soft_until_ms
@@ -90,14 +89,13 @@ def _make_room(tenant: Tenant, policy: Policy, cause: Cause) -> None:
         values = sum_values(state, cause.newest_pane, without(apart, account_id))
         is_muted = now_ms < muted_until
         steps = [] if is_muted else reachable(rules, standing, now_ms)
-        tenant.room = list(map(min, tenant.room, room(state, rules, values, steps, cause.minute)))
+        left, has_levels = room(state, rules, values, steps, cause.minute)
+        tenant.room, tenant.has_levels = list(map(min, tenant.room, left)), tenant.has_levels or has_levels
         holds_until_ms = muted_until if is_muted else next_reach_ms(rules, standing, now_ms)
         series = series_values(state, account_id, now_ms) if account_id else []
         if series and step_reached(rules, score_values(state, rules, series, cause.minute), steps):
             holds_until_ms = 0  # the account's next request decides, and any may be that
         tenant.holds_until_ms = min(tenant.holds_until_ms, holds_until_ms, soft_until_ms(state, subject, now_ms))
-        floors = least_floors(state, rules)
-        tenant.has_levels |= any(value > floors[index] for index, value in values)
     if state.rhythm is not None and tenant.has_levels:
         tenant.holds_until_ms = min(tenant.holds_until_ms, next_change_ms(cause.minute))
     if state.pending:

@@ -1,6 +1,6 @@
 """How far a tenant's counters may grow before it must be judged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf
 
 from stream_app.detection.features import FEATURES, Counter
@@ -15,33 +15,26 @@ _COUNTERS, _MOST_COUNTERS = tuple(int(feature.counter or 0) for feature in FEATU
 
 
 def room(
-    state: TenantState, policy: Policy, values: Iterable[tuple[int, float]], steps: Sequence[Step], minute: int
-) -> list[float]:
+    state: TenantState, policy: Policy, values: Sequence[tuple[int, float]], steps: Sequence[Step], minute: int
+) -> tuple[list[float], bool]:
     """How far each counter (``features.Counter``) may grow in a minute until some sum may reach one of ``steps``.
 
-    Up to a feature's least floor no level need be worked out: that floor is the room. Later sums never exceed today's
-    plus what is counted, because windows only lose panes as they slide, so the room stays a safe one until baseline,
-    policy, standing or the hour of the day change.
+    And whether that rests on levels. As long as no sum is beyond its least floor, none need be worked out: the floors
+    are the room. Later sums never exceed today's plus what is counted, because windows only lose panes as they slide,
+    so the room stays a safe one until baseline, policy, standing or the hour of the day change.
     """
     left = [inf] * _MOST_COUNTERS
     floors = least_floors(state, policy)
+    has_levels = any(value > floors[index] for index, value in values)
     for index, value in values:
-        level = floors[index]
-        if value > level:
-            level = _trip_level(state, policy, (index, value), steps, minute)
+        level = _trip_level(state, policy, index, steps, minute) if has_levels else floors[index]
         counter = _COUNTERS[index]
         left[counter] = min(left[counter], level - value)
-    return left
+    return left, has_levels
 
 
-def _trip_level(
-    state: TenantState, policy: Policy, seen: tuple[int, float], steps: Sequence[Step], minute: int
-) -> float:
-    """A value up to which a feature reaches none of ``steps``; infinite when it may not reach any.
-
-    That is the floor of the lowest step while no more was ``seen``, and only then the level, which takes longer.
-    """
-    index, value = seen
+def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[Step], minute: int) -> float:
+    """The value above which a feature reaches one of ``steps``; infinite when it may not reach any."""
     feature = FEATURES[index]
     if feature.code not in policy.features:
         return inf
@@ -50,8 +43,6 @@ def _trip_level(
         return inf
     expectation, known = expect(state, index, minute), is_known(state)
     floors = [floor_for(policy, index, rung, expectation, is_known=known) for rung in rungs]
-    if value <= (lowest := min(floors)):
-        return lowest
     level = expectation.level(policy.quantiles[rungs[0]])
     if level >= floors[0]:  # the levels of higher rungs are higher
         return level

@@ -117,6 +117,22 @@ class Crowd:
             self._person(created_ms, wrappers, mix, links, starts_ms=BEGIN_MS + DAY_MS)
         return {person.tenant_id for person in self.people[first:]}
 
+    def hidden_campaign(self, count: int, *, mix: float = 0.3, wrappers: int = 6) -> set[str]:
+        """A campaign of own cards, addresses and hours, on the three most popular clients: only its queue ties it."""
+        first = len(self.people)
+        for _ in range(count):
+            links = {"ja4": [f"client-{self.rng.integers(1, 4)}"]}
+            names = [f"hidden-{number}" for number in range(wrappers)]
+            self._person(self._old_ms(), names, mix, links, starts_ms=BEGIN_MS + DAY_MS)
+        return {person.tenant_id for person in self.people[first:]}
+
+    def extension(self, count: int) -> set[str]:
+        """Users of a browser extension with keys of their own: its client and its few prompts, each as it is needed."""
+        first = len(self.people)
+        for _ in range(count):
+            self._person(self._old_ms(), [f"extension-{number}" for number in range(5)], 0.5, {"ja4": ["extension"]})
+        return {person.tenant_id for person in self.people[first:]}
+
     def signals(self, days: float) -> list[Signal]:
         """The stream's signals in order of time; an extraction, where there is one, begins after a day."""
         found = []

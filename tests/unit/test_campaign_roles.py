@@ -6,10 +6,10 @@ from stream_app.detection.campaigns.links import GROUPS
 from stream_app.detection.campaigns.roles import ROLES, Role, roles
 
 
-def role_of(share: float = 0.9999, **nats: float) -> Role | None:
+def role_of(share: float = 0.9999, *, is_held: bool = True, **nats: float) -> Role | None:
     """Role of one tenant with nats by group."""
     column = np.array([[nats.get(group, 0.0)] for group in GROUPS])
-    return ROLES[int(roles(np.array([share]), column)[0])]
+    return ROLES[int(roles(np.array([share]), column, is_held=is_held)[0])]
 
 
 def test_a_popular_client_alone_makes_nobody_a_member() -> None:
@@ -18,6 +18,12 @@ def test_a_popular_client_alone_makes_nobody_a_member() -> None:
     assert role_of(client=9.0, genesis=1.5) is Role.MEMBER
     assert role_of(client=9.0, network=1.5) is Role.MEMBER
     assert role_of(payer=6.0) is Role.MEMBER
+
+
+def test_where_no_links_hold_a_campaign_its_members_have_content_or_a_hard_link() -> None:
+    assert role_of(is_held=False, client=5.0, genesis=3.0, payer=1.0) is None
+    assert role_of(is_held=False, client=5.0, genesis=3.0, content=2.0) is not None
+    assert role_of(is_held=False, client=5.0, network=4.0) is not None
 
 
 def test_acting_takes_two_kinds_of_evidence_and_blocking_content_and_a_hard_link() -> None:

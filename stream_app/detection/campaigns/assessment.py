@@ -98,18 +98,23 @@ def retract_or_keep(campaign: Campaign) -> None:
 def list_candidates(
     campaigns: list[Campaign], population: Population, listed_ms: list[int], now_ms: int, least: int = MIN_MEMBERS
 ) -> None:
-    """Tell a person of candidates: few a day; a card in ten tenants first, then what is likely abuse, the strongest.
+    """Tell a person of candidates: few a day; a card in ten tenants first, then what nothing ordinary explains, what
+    is likely abuse, and the strongest.
 
     Of fewer than ``MIN_MEMBERS``, down to ``least``, only those that a pool of hard links holds and nothing explains.
     """
     listed_ms[:] = [at_ms for at_ms in listed_ms if at_ms > now_ms - _DAY_MS]
     left = max(MAX_LISTED, MAX_LISTED * len(population) // 100_000) - len(listed_ms)
     waiting = [c for c in campaigns if not c.is_listed and _is_worth_a_look(c, population, least)]
-    waiting.sort(key=lambda c: (-_cards(c, population), -c.priority, -c.nats, c.campaign_id))
+    waiting.sort(key=lambda c: (-_cards(c, population), _is_explained(c), -c.priority, -c.nats, c.campaign_id))
     for campaign in waiting[: max(left, 0)]:
         campaign.is_listed = True
         campaign.first_alert_ms = now_ms
         listed_ms.append(now_ms)
+
+
+def _is_explained(campaign: Campaign) -> bool:
+    return bool(campaign.findings.explanations)
 
 
 def _is_worth_a_look(campaign: Campaign, population: Population, least: int) -> bool:

@@ -11,7 +11,7 @@ from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags
 
 #: Carriers of a value that are worth the look, and the share of the pool beyond which they are the pool.
-MIN_CARRIERS, MAX_PART = 8, 0.5
+MIN_CARRIERS, MAX_PART = 4, 0.5
 #: Values tried per pool and tick, those of most carriers first.
 MAX_TRIED = 8
 

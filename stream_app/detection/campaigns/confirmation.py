@@ -12,7 +12,7 @@ from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
-from stream_app.detection.campaigns.proofs import MIN_MEMBERS, Proof, pooled_of, proofs_of, spread_of
+from stream_app.detection.campaigns.proofs import MIN_MEMBERS, Proof, is_held, pooled_of, proofs_of, spread_of
 from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of
 
 #: Content alone must come from more of them: it is all there is.
@@ -21,8 +21,10 @@ MIN_QUEUE_MEMBERS = 50
 MANY_POOLS = 2
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set.
 PUBLIC = 0.25
-#: One system prompt for this share of the members that have any is one program.
-ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
+#: One client or system prompt for this share of the members that have any is one program, if that is so many times
+#: the share of others who have it: what is popular anyway says nothing.
+ONE_PROGRAM, OWN_TIMES = 0.6, 5.0
+_PROGRAM_KINDS = ("ja4", "http", "system")
 _CONTROLS, _CONTROL_ROUNDS = 3, 3
 
 
@@ -72,10 +74,24 @@ def examine(
     if findings.queue.shared_bodies > PUBLIC:
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
-    systems = spread_of(population, "system", pool.share)
-    if systems.top > ONE_PROGRAM and systems.effective < MIN_PROGRAMS:
+    if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool):
         findings.explanations.append("one_program")
     return findings
+
+
+def is_one_program(population: Population, pool: Pool) -> bool:
+    """Whether most members have one client or one system prompt in common that others hardly have.
+
+    What is popular anyway explains nobody, and so does a program none of whose users would share cards or devices.
+    """
+    for name in _PROGRAM_KINDS:
+        spread, links = spread_of(population, name, pool.share), population.links[name]
+        if spread.top > ONE_PROGRAM:
+            others = float(links.degree[spread.column]) - spread.top * spread.having
+            elsewhere = others / max(float(links.has.sum()) - spread.having, 1.0)
+            if spread.top >= OWN_TIMES * elsewhere:
+                return True
+    return False
 
 
 def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int) -> CampaignKind:

@@ -4,7 +4,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from stream_app.detection.campaigns.likelihoods import Weights, fit, total
-from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, Population
+from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Floats
 
 #: A seed settles within a few rounds; one that has not by then is not held together by much.
@@ -16,6 +16,9 @@ _COUNTS_FROM = 0.3
 MIN_POOL = 4.0
 #: Who is most of the tenants is the public, not a pool.
 LARGEST_SHARE = 0.4
+#: Nats of hard links a member, on average, from which a pool's client and hours of creation may bring members by
+#: themselves. Below it they would take in whoever uses a popular client: few of its users are left outside then.
+_HELD = 1.0
 #: Log odds of everybody in a pool that has vanished: beyond this nothing changes any more.
 _NEVER = -30.0
 
@@ -51,7 +54,7 @@ def grow(population: Population, pool: Pool, rounds: int = ROUNDS) -> None:
                 pool.nats = {kind.name: np.zeros(len(population)) for kind in KINDS}
                 pool.odds = np.full(len(population), _NEVER)
             return
-        if not pool.weights:  # what the seed shares is fitted before anybody is judged by it
+        if not pool.nats:  # what the seed shares is fitted before anybody is judged by it
             refit(population, pool)
         refit(population, pool)
         pool.share = 1.0 / (1.0 + np.exp(-np.clip(pool.odds, -30, 30)))
@@ -60,18 +63,35 @@ def grow(population: Population, pool: Pool, rounds: int = ROUNDS) -> None:
 
 
 def refit(population: Population, pool: Pool) -> None:
-    """Nats and odds of every tenant from the pool's present shares."""
+    """Nats and odds of every tenant from the pool's present shares.
+
+    What strangers share by the thousand, a client or an hour, is learned in a pool without hard links only from those
+    whom something else holds: whoever uses a popular client would vouch for all others who do.
+    """
     counted = np.where(pool.share >= _COUNTS_FROM, pool.share, 0.0)
     base = prior(population, float(counted.sum()))
+    is_soft = bool(pool.nats) and not _is_hard(population, pool, counted)
     for kind in KINDS:
+        others: set[str] = set()
         if kind.group == "content" and pool.has_links:
-            held = base + total(population, {k: v for k, v in pool.nats.items() if k not in CONTENT_KINDS}) > 0
-            counted = np.where(held, counted, 0.0)
-        fitted = fit(population.links[kind.name], kind, counted, pool.weights.get(kind.name, Weights()))
+            others = set(NAMES) - CONTENT_KINDS
+        elif is_soft and kind.group in SOFT_GROUPS:
+            others = {other.name for other in KINDS if other.group != kind.group}
+        teaching = counted
+        if others:
+            held = base + total(population, {k: v for k, v in pool.nats.items() if k in others}) > 0
+            teaching = np.where(held, counted, 0.0)
+        fitted = fit(population.links[kind.name], kind, teaching, pool.weights.get(kind.name, Weights()))
         pool.nats[kind.name], pool.weights[kind.name] = fitted
     pool.odds = base + total(population, pool.nats)
     if len(pool.prior):
         pool.odds += pool.prior
+
+
+def _is_hard(population: Population, pool: Pool, counted: Floats) -> bool:
+    """Whether members have something in common that strangers do not share."""
+    hard = total(population, {kind.name: pool.nats[kind.name] for kind in KINDS if kind.is_hard})
+    return float(counted @ np.maximum(hard, 0.0)) >= _HELD * float(counted.sum())
 
 
 def prior(population: Population, size: float) -> float:

@@ -45,6 +45,8 @@ NAMES = tuple(kind.name for kind in KINDS)
 GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
 #: What strangers do not share.
 HARD_GROUPS = frozenset(kind.group for kind in KINDS if kind.is_hard)
+#: What strangers share by the thousand.
+SOFT_GROUPS = frozenset({"client", "genesis"})
 #: What is asked, not who asks.
 CONTENT_KINDS = frozenset({"system", "program", "content"})
 #: All kinds of one group together stay within this.

@@ -34,9 +34,10 @@ class Role(StrEnum):
 ROLES = (None, Role.MEMBER, Role.ACT, Role.BLOCK)
 
 
-def roles(share: Floats, nats: Floats) -> Ints:
+def roles(share: Floats, nats: Floats, *, is_held: bool = True) -> Ints:
     """Places in ``ROLES`` by tenant, from the probability of membership and the nats by group (rows: ``GROUPS``).
 
+    Where no links hold a campaign (``is_held``), who has neither content nor a hard link of his own is no member.
     The act set is the largest whose mean error stays within ``ACT_ERROR``, of members with two kinds of evidence of
     their own, one of them a link that strangers do not share, or the campaign's content.
     """
@@ -48,7 +49,8 @@ def roles(share: Floats, nats: Floats) -> Ints:
     may_block = may_act & own[_HARD].any(axis=0) & own[_CONTENT]
     may_block &= (own.sum(axis=0) >= BLOCK_GROUPS) & (odds >= BLOCK_ODDS)
     beside = np.maximum(nats, 0.0).sum(axis=0) - np.maximum(nats[_SOFT].max(axis=0), 0.0)
-    found: Ints = ((share >= MEMBER_SHARE) & (beside >= _BESIDE_NATS)).astype(np.int32)
+    is_member = (share >= MEMBER_SHARE) & (beside >= _BESIDE_NATS) & (is_held | strong)
+    found: Ints = is_member.astype(np.int32)
     found[may_act] = 2
     found[may_block] = 3
     return found

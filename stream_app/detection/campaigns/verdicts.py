@@ -36,7 +36,7 @@ def update_members(
     if not grouped:
         return
     nats = np.stack([grouped[group] for group in GROUPS])
-    found = roles(share, nats)
+    found = roles(share, nats, is_held=is_held(campaign.proofs.keys(), campaign.pooled))
     if campaign.status is Status.CANDIDATE and np.count_nonzero(found) < len(campaign.members):
         return  # what a person was shown does not melt away
     reached = found.copy()

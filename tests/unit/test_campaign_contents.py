@@ -1,0 +1,75 @@
+"""Campaigns that nothing but their work queue ties together, and honest programs that look like them."""
+
+import numpy as np
+import pytest
+
+from stream_app.detection.campaigns.confirmation import CampaignKind, is_one_program
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.links import population
+from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.roles import Role
+from stream_app.detection.campaigns.stage import CampaignStage
+from stream_app.detection.signals import Profile, Signal
+from tests.unit.campaign_worlds import BEGIN_MS
+from tests.unit.test_campaigns import acted, confirmed, honest, run
+
+Found = tuple[CampaignStage, set[str]]
+
+
+@pytest.fixture(scope="module")
+def found() -> Found:
+    crowd = honest(11)
+    members = crowd.hidden_campaign(120)
+    stage, told = run(crowd.signals(2.5))
+    assert not acted(told)
+    return stage, members
+
+
+def test_a_queue_shows_although_its_accounts_use_what_everybody_uses(found: Found) -> None:
+    stage, members = found
+    (campaign,) = confirmed(stage)
+    assert campaign.kind is CampaignKind.DISTILLATION
+    assert campaign.findings.queue.is_dealt
+    assert len(members & set(campaign.members)) >= 0.7 * len(members)
+
+
+def test_users_of_its_clients_are_no_members(found: Found) -> None:
+    stage, members = found
+    (campaign,) = confirmed(stage)
+    assert set(campaign.members) <= members
+    assert all(member.role is Role.MEMBER and member.nats["content"] >= 2 for member in campaign.members.values())
+
+
+def test_an_extension_with_keys_of_its_users_is_nobodys_campaign() -> None:
+    crowd = honest(12)
+    crowd.extension(100)
+    stage, told = run(crowd.signals(2.0))
+    assert not confirmed(stage)
+    assert not told
+
+
+def pool_of_users(inside: str, outside: str) -> bool:
+    """Whether forty tenants are explained by their system prompt, among four hundred others who have another."""
+    profiles = Profiles()
+    for number in range(440):
+        system = inside if number < 40 else outside if number % 2 else f"own-{number}"
+        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 1, Profile(systems=[system])))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    return is_one_program(people, Pool(np.where(np.arange(440) < 40, 1.0, 0.0)))
+
+
+def test_a_program_explains_its_users_and_a_popular_prompt_nobody() -> None:
+    assert pool_of_users("agent", "popular")
+    assert not pool_of_users("popular", "popular")
+
+
+def test_whoever_uses_a_client_is_no_pool() -> None:
+    """As long as nothing that strangers do not share holds it, a client says no more than among everybody."""
+    profiles = Profiles()
+    for number in range(1000):
+        client = "popular" if number % 4 == 0 else f"client-{number % 50}"
+        profiles.add(Signal(f"t{number:04}", 0, 0, BEGIN_MS, 1, Profile(ja4=[client], payment_fp=f"card-{number}")))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.where(np.arange(1000) % 4 == 0, 1.0, 0.0))
+    grow(people, pool)
+    assert not (pool.share > 0.5).any()

@@ -6,10 +6,10 @@ import pytest
 from stream_app.detection.campaigns.confirmation import CampaignKind, is_one_program
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import population
-from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.profiles import Profiles, value_hash
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import CampaignStage
-from stream_app.detection.signals import Profile, Signal
+from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS
 from tests.unit.test_campaigns import acted, confirmed, honest, run
 
@@ -61,6 +61,26 @@ def pool_of_users(inside: str, outside: str) -> bool:
 def test_a_program_explains_its_users_and_a_popular_prompt_nobody() -> None:
     assert pool_of_users("agent", "popular")
     assert not pool_of_users("popular", "popular")
+
+
+def test_a_few_wrappers_that_nobody_else_uses_hold_a_pool_by_themselves() -> None:
+    """Each of 120 accounts has sent one to three items of a queue, among as many as eleven prompts of its own."""
+    rng = np.random.default_rng(4)
+    profiles = Profiles()
+    for number in range(1500):
+        asked = [f"common-{min(int(rng.zipf(1.4)), 3000)}" for _ in range(int(rng.integers(6, 12)))]
+        items = rng.integers(3, size=int(rng.integers(1, 4))) if number < 120 else ()
+        prompts = [PromptSketch("", [name]) for name in [*asked, *(f"queue-{item}" for item in items)]]
+        profiles.add(Signal(f"t{number:04}", 0, 0, BEGIN_MS, 1, Profile(prompts=prompts)))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    content = people.links["content"]
+    column = int(np.flatnonzero(content.values == value_hash("queue-0"))[0])
+    seeded = np.zeros(len(people))
+    seeded[content.holders(column)] = 1.0
+    pool = Pool(seeded, has_links=False)
+    grow(people, pool)
+    assert np.count_nonzero(pool.share[:120] > 0.5) >= 50
+    assert not (pool.share[120:] > 0.5).any()
 
 
 def test_whoever_uses_a_client_is_no_pool() -> None:

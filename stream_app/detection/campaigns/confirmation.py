@@ -22,9 +22,10 @@ MANY_POOLS = 2
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set.
 PUBLIC = 0.25
 #: One client or system prompt for this share of the members that have any is one program, if that is so many times
-#: the share of others who have it: what is popular anyway says nothing.
-ONE_PROGRAM, OWN_TIMES = 0.6, 5.0
-_PROGRAM_KINDS = ("ja4", "http", "system")
+#: the share of others who have it: what is popular anyway says nothing. Prompts are a program's own; a client may be a
+#: library that programs of all kinds are written with. Of so many (effective number) it is not one.
+ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
+_OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
 _CONTROLS, _CONTROL_ROUNDS = 3, 3
 
 
@@ -84,12 +85,12 @@ def is_one_program(population: Population, pool: Pool) -> bool:
 
     What is popular anyway explains nobody, and so does a program none of whose users would share cards or devices.
     """
-    for name in _PROGRAM_KINDS:
+    for name, times in _OWN_TIMES.items():
         spread, links = spread_of(population, name, pool.share), population.links[name]
-        if spread.top > ONE_PROGRAM:
+        if spread.top > ONE_PROGRAM and spread.effective < MIN_PROGRAMS:
             others = float(links.degree[spread.column]) - spread.top * spread.having
             elsewhere = others / max(float(links.has.sum()) - spread.having, 1.0)
-            if spread.top >= OWN_TIMES * elsewhere:
+            if spread.top >= times * elsewhere:
                 return True
     return False
 

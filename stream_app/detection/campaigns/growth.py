@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import Struct, field
 
-from stream_app.detection.campaigns.likelihoods import Weights, fit, total
+from stream_app.detection.campaigns.likelihoods import UNSEEN, Weights, fit, total
 from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Floats
 
@@ -19,6 +19,10 @@ LARGEST_SHARE = 0.4
 #: Nats of hard links a member, on average, from which a pool's client and hours of creation may bring members by
 #: themselves. Below it they would take in whoever uses a popular client: few of its users are left outside then.
 _HELD = 1.0
+#: Members who carry a skeleton by chance, at least, in a pool that has nothing else. With half a member, as where links
+#: say more, a wrapper of forty accounts and of nobody else hardly outweighs the odds against them: whoever is in doubt
+#: counts as an outsider in part, so that its wrappers look common, and the pool melts away.
+_LEAST_CHANCE = 0.25
 #: Log odds of everybody in a pool that has vanished: beyond this nothing changes any more.
 _NEVER = -30.0
 
@@ -81,7 +85,8 @@ def refit(population: Population, pool: Pool) -> None:
         if others:
             held = base + total(population, {k: v for k, v in pool.nats.items() if k in others}) > 0
             teaching = np.where(held, counted, 0.0)
-        fitted = fit(population.links[kind.name], kind, teaching, pool.weights.get(kind.name, Weights()))
+        weights = pool.weights.get(kind.name, Weights())
+        fitted = fit(population.links[kind.name], kind, teaching, weights, UNSEEN if pool.has_links else _LEAST_CHANCE)
         pool.nats[kind.name], pool.weights[kind.name] = fitted
     pool.odds = base + total(population, pool.nats)
     if len(pool.prior):

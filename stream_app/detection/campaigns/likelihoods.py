@@ -19,7 +19,7 @@ from stream_app.detection.campaigns.links import FLOOR, GROUP_CAP, GROUPS, KINDS
 from stream_app.detection.campaigns.profiles import Floats
 
 #: Jeffreys' half: a value that no outsider was seen with may still have one.
-_UNSEEN = 0.5
+UNSEEN = 0.5
 #: A pool of a handful proves little about its shares: as if one more member carried nothing shared.
 _DOUBT = 1.0
 #: Fitted weights stay off the ends, where they could never move again; a pool has strangers in it and strays.
@@ -77,16 +77,17 @@ def excesses(links: Incidence, share: Floats) -> Floats:
     return _excess(links, float(share[members] @ links.carried[members]), links.degree, inside, 0.0, 0.0)
 
 
-def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights) -> Fit:
+def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights, least_chance: float = UNSEEN) -> Fit:
     """Nats of every tenant for one kind under the weights given, and better weights.
 
+    Of kinds with many values none is taken for so rare that fewer members than ``least_chance`` carried it by chance.
     Without a vote of their own tenants differ only in the values they carry: one logarithm a value and one product of
     a matrix do for all of them, and only members are looked at one by one.
     """
 
     def mixed(degree: Floats, inside: Numbers, own: Floats | float, own_part: Floats | float) -> Floats:
         if kind.has_many:
-            return weights.outside + _excess(links, within, degree, inside, own, own_part)
+            return weights.outside + _excess(links, within, degree, inside, own, own_part, least_chance)
         return weights.outside + (1.0 - weights.outside) * _ratio(links, within, degree, inside, own, own_part)
 
     # Methods of arrays instead of numpy's functions, and flags instead of floats to look for what is not 0: this is
@@ -128,19 +129,25 @@ def _ratio(  # noqa: PLR0917
 
 
 def _excess(  # noqa: PLR0917
-    links: Incidence, within: float, degree: Floats, inside: Numbers, own: Floats | float, own_part: Floats | float
+    links: Incidence,
+    within: float,
+    degree: Floats,
+    inside: Numbers,
+    own: Floats | float,
+    own_part: Floats | float,
+    least_chance: float = UNSEEN,
 ) -> Floats:
     """How many times more members carry values than chance, beyond its own spread, would have."""
     expected = _usual(links, within, degree, inside, own) * np.maximum(within - own_part, 0.0)
     beyond = np.maximum(inside - own, 0.0) - expected - _CLEARLY * np.sqrt(expected)
-    ratio: Floats = np.maximum(beyond, 0.0) / (expected + _UNSEEN)
+    ratio: Floats = np.maximum(beyond, 0.0) / (expected + least_chance)
     return ratio
 
 
 def _usual(links: Incidence, within: float, degree: Floats, inside: Numbers, own: Floats | float) -> Floats:
     """The share that values have of all that outsiders carry."""
     outsiders = np.maximum(degree - inside - (1.0 - own), 0.0)
-    usual: Floats = (outsiders + _UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * _UNSEEN)
+    usual: Floats = (outsiders + UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * UNSEEN)
     return usual
 
 

@@ -10,7 +10,8 @@ from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow, refit
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags
 
-#: Carriers of a value that are worth the look, and the share of the pool beyond which they are the pool.
+#: Carriers of a value that are worth the look, small teams with one card and one office included, and the share of the
+#: pool beyond which they are the pool.
 MIN_CARRIERS, MAX_PART = 4, 0.5
 #: Values tried per pool and tick, those of most carriers first.
 MAX_TRIED = 8

@@ -4,38 +4,49 @@ Leaving out one member at a time does not show them: sixty customers of a resell
 of a value are left out together. Those of a campaign's card still fit by their other links; a reseller's do not.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
+from scipy import sparse
 
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow, refit
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags
 
-#: Carriers of a value that are worth the look, small teams with one card and one office included, and the share of the
-#: pool beyond which they are the pool.
-MIN_CARRIERS, MAX_PART = 4, 0.5
-#: Values tried per pool and tick, those of most carriers first.
+#: Carriers of a value that are worth the look, and the share of the pool beyond which they are the pool.
+MIN_CARRIERS, MAX_PART = 8, 0.5
+#: A team is as small as this. There are many values so rare, and so only those are looked at of whose carriers most
+#: share nothing hard with anybody else in the pool.
+_LEAST_CARRIERS, _MAX_TIED = 3, 0.5
+#: Cliques left out per pool and tick, those of most carriers first, and the least tied ones as many again.
 MAX_TRIED = 8
 
 
 def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
     """Take out of a pool, in place, all cliques that do not fit it without themselves; they are returned."""
     expelled: list[Flags] = []
-    for clique in _candidates(population, pool):
-        if not (pool.share[clique] > 0.5).any():
-            continue
-        rest = Pool(np.where(clique, 0.0, pool.share), has_links=pool.has_links, weights=dict(pool.weights))
-        rest.nats = dict(pool.nats)
-        if rest.size < MIN_POOL:
-            continue
-        refit(population, rest)
-        if np.median(rest.odds[clique & (pool.share > 0.5)]) <= 0:
-            expelled.append(clique & (pool.share > 0.5))
-            pool.share = rest.share
-            grow(population, pool, rounds=2)
+    for candidates in (_large(population, pool), _untied(population, pool)):
+        tried = 0
+        for clique in candidates:
+            if tried == MAX_TRIED:
+                break
+            if not (pool.share[clique] > 0.5).any():
+                continue
+            rest = Pool(np.where(clique, 0.0, pool.share), has_links=pool.has_links, weights=dict(pool.weights))
+            rest.nats = dict(pool.nats)
+            if rest.size < MIN_POOL:
+                continue
+            tried += 1
+            refit(population, rest)
+            if np.median(rest.odds[clique & (pool.share > 0.5)]) <= 0:
+                expelled.append(clique & (pool.share > 0.5))
+                pool.share = rest.share
+                grow(population, pool, rounds=2)
     return expelled
 
 
-def _candidates(population: Population, pool: Pool) -> list[Flags]:
+def _large(population: Population, pool: Pool) -> Iterator[Flags]:
+    """Carriers of values that many members have, of links that strangers do not share, or of a client."""
     likely = pool.share > 0.5
     most = MAX_PART * np.count_nonzero(likely)
     found: list[tuple[float, str, int]] = []
@@ -45,9 +56,32 @@ def _candidates(population: Population, pool: Pool) -> list[Flags]:
             inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
             chosen = np.flatnonzero((inside >= MIN_CARRIERS) & (inside <= most))
             found += [(-float(inside[col]), kind.name, int(col)) for col in chosen]
-    cliques = []
-    for _, name, col in sorted(found)[:MAX_TRIED]:
-        carriers = np.zeros(len(population), np.bool_)
-        carriers[population.links[name].holders(col)] = True
-        cliques.append(carriers)
-    return cliques
+    for _, name, col in sorted(found):
+        yield _carriers(population, name, col)
+
+
+def _untied(population: Population, pool: Pool) -> Iterator[Flags]:
+    """Carriers of hard values most of whom carry none that anybody else in the pool has, the least tied first."""
+    likely = pool.share > 0.5
+    hard = [kind.name for kind in KINDS if kind.is_hard]
+    members = sparse.hstack([population.links[name].matrix[likely] for name in hard]).tocsr()  # type: ignore[no-untyped-call]
+    names = np.repeat(np.arange(len(hard)), [len(population.links[name].degree) for name in hard])
+    places = np.concatenate([np.arange(len(population.links[name].degree)) for name in hard])
+    inside = np.asarray(members.sum(axis=0)).ravel()
+    shared = np.flatnonzero(inside >= 2)
+    members, inside = members[:, shared], inside[shared]
+    common = (members.T @ members).tocoo()
+    beyond = common.data < inside[common.col]  # a value that others than the carriers of this one have, too
+    where = (common.col[beyond], common.row[beyond])
+    ties = sparse.csr_matrix((np.ones(len(where[0])), where), shape=common.shape)  # type: ignore[no-untyped-call]
+    tied = np.asarray(((members @ ties > 0).multiply(members)).sum(axis=0)).ravel() / inside
+    most = MAX_PART * np.count_nonzero(likely)
+    chosen = np.flatnonzero((inside >= _LEAST_CARRIERS) & (inside <= most) & (tied <= _MAX_TIED))
+    for place in chosen[np.lexsort((shared[chosen], -inside[chosen], tied[chosen]))]:
+        yield _carriers(population, hard[names[shared[place]]], int(places[shared[place]]))
+
+
+def _carriers(population: Population, name: str, col: int) -> Flags:
+    carriers = np.zeros(len(population), np.bool_)
+    carriers[population.links[name].holders(col)] = True
+    return carriers

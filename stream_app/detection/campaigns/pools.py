@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from stream_app.detection.campaigns.growth import Pool, grow, refit
-from stream_app.detection.campaigns.likelihoods import total
+from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import CONTENT_KINDS, Population
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT, carriers_of, seeds
@@ -21,6 +21,9 @@ _GROWN = 1.3
 MIN_LIKELY = 5
 #: Nats that members have in common on average, below which a pool is a popular habit.
 MIN_MEAN_NATS = 4.0
+#: Of which so many must be of something else than a client: its users are everybody's customers. A pool of them would
+#: take a campaign's members from it, as if who uses a popular client could not also share a campaign's card.
+MIN_BESIDE_CLIENT = 1.0
 #: Pools whose members are the same by more than this, of the smaller one, are one pool.
 SAME = 0.5
 #: Pools followed at a time, the strongest; each costs some hundredths of a second a tick per 10,000 tenants.
@@ -38,6 +41,15 @@ class Tried(Struct):
 def is_pool(pool: Pool) -> bool:
     """Whether anybody rather belongs to it than not."""
     return bool(np.count_nonzero(pool.share > 0.5) >= MIN_LIKELY)
+
+
+def is_habit(pool: Pool) -> bool:
+    """Whether those who belong to it have little in common but a popular client or another popular habit."""
+    grouped = by_group(pool.nats)
+    likely = pool.share > 0.5
+    means = {group: float(nats[likely].mean()) for group, nats in grouped.items()}
+    whole = sum(means.values())
+    return whole < MIN_MEAN_NATS or whole - means["client"] < MIN_BESIDE_CLIENT
 
 
 def fresh_pools(population: Population, known: list[Pool], tried: Tried) -> list[tuple[Pool, str]]:
@@ -64,7 +76,7 @@ def fresh_pools(population: Population, known: list[Pool], tried: Tried) -> list
             found.append((pool, f"{seed.kind}:{value}"))
             continue
         likely = pool.share > 0.5
-        if is_pool(pool) and float(total(population, pool.nats)[likely].mean()) >= MIN_MEAN_NATS:
+        if is_pool(pool) and not is_habit(pool):
             covered |= likely
             found.append((pool, f"{seed.kind}:{value}"))
     return found
@@ -86,10 +98,10 @@ def absorb(population: Population, campaigns: list[Campaign], pool: Pool) -> Cam
 
 
 def merged(people: Population, campaigns: Iterable[Campaign]) -> list[Campaign]:
-    """Pools that have become the same are one, under the oldest id; those that vanished are dropped unless told."""
+    """Pools that have become the same are one, under the oldest id; others vanish, as habits do, unless told."""
     kept: list[Campaign] = []
     for campaign in campaigns:
-        if is_pool(campaign.pool):
+        if is_pool(campaign.pool) and (campaign.is_listed or not is_habit(campaign.pool)):
             into = absorb(people, kept, campaign.pool)
             if into is None:
                 kept.append(campaign)

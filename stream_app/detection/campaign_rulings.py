@@ -5,7 +5,7 @@ from msgspec import UNSET
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.campaigns.roles import Role
-from stream_app.detection.campaigns.verdicts import RENEW_MS
+from stream_app.detection.campaigns.verdicts import renewal_ms
 from stream_app.detection.decisions import Action, Decision, ModelRef, PolicyRef, Reason, Subject, decision_id
 from stream_app.detection.explanations import Cause, limit, rfc3339
 from stream_app.detection.ladder import Standing, life
@@ -20,8 +20,8 @@ from stream_app.detection.windows import PANE_MS
 MODEL = ModelRef("campaign_pool", "1")
 #: How far each role may go. Members beyond the act set are only watched.
 _HIGHEST = {Role.MEMBER: Action.OBSERVE, Role.ACT: Action.CHALLENGE, Role.BLOCK: Action.BLOCK}
-#: A repetition comes with the first look after ``RENEW_MS``, and looks are at most an hour apart.
-HOLD_MS = RENEW_MS + 2 * 3_600_000
+#: A repetition comes with the first look after ``renewal_ms``, and looks are at most an hour apart.
+_SPARE_MS = 2 * 3_600_000
 #: A role that has become milder lets go after so long: roles at the edge change with every look.
 MILDER_HOLD_MS = 2 * 3_600_000
 #: Nats from which a group of links is named as a reason.
@@ -33,10 +33,12 @@ def obey(tenant: Tenant, policy: Policy, verdict: Verdict, topic: str, partition
 
     An operator's word and the allow-list stand above it. The campaign was confirmed as one, so the wait between rungs
     does not apply. Whoever stands higher by its own doing stays there; an ended or milder verdict is the ladder's. One
-    that a person has ended lets go at once, unless the tenant's own scores had a part in it.
+    that a person has ended lets go at once, unless the tenant's own scores had a part in it. Decisions of a tenant are
+    in order: a look is of a time that its ladder may have passed.
     """
     subject, state, standing = Subject(tenant.tenant_id), tenant.state, tenant.state.standing
-    cause = Cause(topic, partition, max(state.last_offset, 0), verdict.at_ms, verdict.at_ms // PANE_MS)
+    now_ms = max(verdict.at_ms, standing.since_ms, standing.released_ms) if standing else verdict.at_ms
+    cause = Cause(topic, partition, max(state.last_offset, 0), now_ms, now_ms // PANE_MS)
     if verdict.role is None:
         if standing and standing.is_up:
             _shorten(standing, policy, cause.now_ms + (0 if verdict.is_dismissed else policy.cool_down_s * 1000))
@@ -52,6 +54,11 @@ def obey(tenant: Tenant, policy: Policy, verdict: Verdict, topic: str, partition
         _shorten(standing, policy, cause.now_ms + MILDER_HOLD_MS)
         return None
     return _enter(subject, state, policy, step, verdict, cause)
+
+
+def hold_of(verdict: Verdict) -> int:
+    """How long a verdict stands (milliseconds) unless it is repeated, changed or ended."""
+    return renewal_ms(verdict) + _SPARE_MS
 
 
 def _shorten(standing: Standing, policy: Policy, until_ms: int) -> None:
@@ -72,8 +79,9 @@ def _enter(  # noqa: PLR0917
     subject: Subject, state: TenantState, policy: Policy, step: Step, verdict: Verdict, cause: Cause
 ) -> Decision:
     now_ms, standing = cause.now_ms, state.standing
+    hold_ms = hold_of(verdict)
     ttl_ms, strikes = life(step.rule, standing, now_ms)
-    expires_ms = now_ms + max(ttl_ms, HOLD_MS)
+    expires_ms = now_ms + max(ttl_ms, hold_ms)
     state.revision = max(state.revision + 1, cause.offset)
     decision = Decision(
         decision_id=decision_id(subject.key, verdict.campaign_id, step.rung, now_ms),
@@ -99,11 +107,11 @@ def _enter(  # noqa: PLR0917
     state.standing = Standing(
         rung=step.rung,
         since_ms=standing.since_ms if standing and standing.is_up else now_ms,
-        over_ms=now_ms + HOLD_MS - policy.cool_down_s * 1000,
+        over_ms=now_ms + hold_ms - policy.cool_down_s * 1000,
         expires_ms=expires_ms,
         strikes=strikes,
         decision_id=decision.decision_id,
-        wakes_ms=now_ms + HOLD_MS,
+        wakes_ms=now_ms + hold_ms,
         simulated=step.simulated,
     )
     return decision

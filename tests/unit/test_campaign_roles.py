@@ -15,8 +15,9 @@ def role_of(share: float = 0.9999, *, is_held: bool = True, **nats: float) -> Ro
 def test_a_popular_client_alone_makes_nobody_a_member() -> None:
     assert role_of(client=9.0) is None
     assert role_of(genesis=5.0, payer=-2.0) is None
-    assert role_of(client=9.0, genesis=1.5) is Role.MEMBER
-    assert role_of(client=9.0, network=1.5) is Role.MEMBER
+    assert role_of(client=9.0, payer=1.5) is None
+    assert role_of(client=9.0, genesis=2.5) is Role.MEMBER
+    assert role_of(0.9, client=9.0, network=2.5) is Role.MEMBER
     assert role_of(payer=6.0) is Role.MEMBER
 
 
@@ -24,6 +25,12 @@ def test_where_no_links_hold_a_campaign_its_members_have_content_or_a_hard_link(
     assert role_of(is_held=False, client=5.0, genesis=3.0, payer=1.0) is None
     assert role_of(is_held=False, client=5.0, genesis=3.0, content=2.0) is not None
     assert role_of(is_held=False, client=5.0, network=4.0) is not None
+
+
+def test_a_popular_client_and_an_hour_of_creation_make_a_member_of_nobody_who_is_not_clearly_one() -> None:
+    assert role_of(0.91, client=3.2, genesis=4.6, payer=-0.6) is None
+    assert role_of(0.91, client=3.2, genesis=4.6, network=2.5) is Role.MEMBER
+    assert role_of(0.999, client=9.0, genesis=4.6) is Role.MEMBER
 
 
 def test_acting_takes_two_kinds_of_evidence_and_blocking_content_and_a_hard_link() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.detection.campaign_rulings import HOLD_MS, MILDER_HOLD_MS
+from stream_app.detection.campaign_rulings import MILDER_HOLD_MS, hold_of
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.records import Verdict
 from stream_app.detection.campaigns.roles import Role
@@ -78,7 +78,7 @@ def test_who_was_released_from_a_campaign_is_not_put_back_by_the_same_verdict() 
     (released,) = decisions(instruct(detector, 0, operator_record("release", 90, subject="tenant:acme")))
     assert released.action is Action.ALLOW
     assert obeyed(detector, verdict(Role.ACT, at_ms=BEGIN_MS + 120_000)) == []
-    much_later = BEGIN_MS + 60_000 + HOLD_MS + 3_600_000
+    much_later = BEGIN_MS + 60_000 + hold_of(verdict(Role.ACT)) + 3_600_000
     (again,) = obeyed(detector, verdict(Role.BLOCK, at_ms=much_later))
     assert again.action is Action.BLOCK
 
@@ -101,7 +101,7 @@ def test_a_verdict_holds_without_scores_and_ends_when_it_is_withdrawn() -> None:
     later = [event(time_s, "other", id=f"o{time_s}") for time_s in range(1500, 2100, 20)]
     (released,) = decisions(detector.handle(records(later, 2_000)))
     assert released.action is Action.ALLOW
-    assert HOLD_MS > 2_100_000
+    assert hold_of(verdict(Role.ACT)) > 2_100_000
 
 
 def test_a_verdict_that_a_person_has_ended_lets_go_at_once() -> None:
@@ -121,4 +121,14 @@ def test_a_role_that_has_become_milder_lets_go_before_its_hold_is_over() -> None
     late = [event(time_s, "other", id=f"o{time_s}") for time_s in range(until_s - 60, until_s + 600, 20)]
     (released,) = decisions(detector.handle(records(late, 5_000)))
     assert (released.tenant_id, released.action) == ("acme", Action.ALLOW)
-    assert HOLD_MS > MILDER_HOLD_MS
+    assert hold_of(verdict(Role.ACT)) > MILDER_HOLD_MS
+
+
+def test_decisions_are_in_order_where_a_verdict_is_of_an_earlier_time_than_a_release() -> None:
+    detector = after_a_minute()
+    (first,) = obeyed(detector, verdict(Role.ACT))
+    obeyed(detector, verdict(None, at_ms=BEGIN_MS + 120_000))
+    calm = [event(time_s, "other", id=f"o{time_s}") for time_s in range(121, 3600, 20)]
+    (released,) = decisions(detector.handle(records(calm, 1_000)))
+    (again,) = obeyed(detector, verdict(Role.ACT, at_ms=BEGIN_MS + 180_000))
+    assert first.issued_at < released.issued_at <= again.issued_at

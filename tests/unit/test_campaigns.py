@@ -13,7 +13,7 @@ from stream_app.detection.campaigns.proofs import proofs_of
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
-from stream_app.detection.campaigns.verdicts import HOLD_MS, update_members
+from stream_app.detection.campaigns.verdicts import HOLD_MS, LEAVE_SHARE, LONG_HOLD_MS, update_members
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
 
@@ -137,6 +137,15 @@ def test_a_replacement_is_attached_at_its_first_request(
     assert verdict.role in {Role.ACT, Role.BLOCK}
 
 
+def test_who_is_known_is_judged_by_looks_alone(found: tuple[CampaignStage, list[Verdict], set[str]]) -> None:
+    stage, _, members = found
+    known = next(name for name in stage.profiles.tenant_ids if name not in stage.told and name not in members)
+    profile = Profile(ja4=["c-client"], ip_prefixes=["c-pool-1", "c-pool-2"], payment_fp="c-card-2")
+    now_ms = BEGIN_MS + 2 * DAY_MS
+    assert stage.take(Signal("unknown", 0, 0, now_ms, 1, profile)) != []
+    assert stage.take(Signal(known, 0, 999, now_ms, 1, profile)) == []
+
+
 def confirmed_campaign() -> tuple[Campaign, Population, Profiles]:
     """A confirmed campaign of sixty beside three hundred strangers; one that is in doubt."""
     crowd = Crowd(9)
@@ -174,10 +183,36 @@ def test_a_role_is_kept_for_a_while_when_evidence_sways() -> None:
     update_members(campaign, people, profiles, BEGIN_MS)
     reached = {name: member.role for name, member in campaign.members.items()}
     assert Role.BLOCK in reached.values()
-    campaign.pool.share = campaign.pool.share * 0.2
+    campaign.pool.share = campaign.pool.share * LEAVE_SHARE / 2
     update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS - 1)
     assert {name: member.role for name, member in campaign.members.items()} == reached
     update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS)
+    assert campaign.members == {}
+
+
+def test_who_nearly_is_a_member_is_kept_for_half_a_day_and_no_longer() -> None:
+    campaign, people, profiles = confirmed_campaign()
+    campaign.doubts = 0
+    update_members(campaign, people, profiles, BEGIN_MS)
+    names = set(campaign.members)
+    campaign.pool.share = np.where(campaign.pool.share >= LEAVE_SHARE, LEAVE_SHARE, 0.0)
+    update_members(campaign, people, profiles, BEGIN_MS + LONG_HOLD_MS - 1)
+    assert set(campaign.members) == names
+    assert {member.role for member in campaign.members.values()} == {Role.MEMBER}
+    update_members(campaign, people, profiles, BEGIN_MS + LONG_HOLD_MS)
+    assert campaign.members == {}
+
+
+def test_who_was_told_on_arrival_is_watched_for_a_while_whatever_the_look_says() -> None:
+    campaign, people, profiles = confirmed_campaign()
+    campaign.doubts = 0
+    campaign.pool.share = np.zeros(len(people))
+    name = profiles.tenant_ids[0]
+    told = {name: Verdict(name, "c-1", campaign.kind, Role.ACT, 0.999, {}, BEGIN_MS)}
+    update_members(campaign, people, profiles, BEGIN_MS + TICK_MS, None, told)
+    assert {member.tenant_id: member.role for member in campaign.members.values()} == {name: Role.MEMBER}
+    campaign.members = {}
+    update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS, None, told)
     assert campaign.members == {}
 
 

@@ -20,6 +20,9 @@ from stream_app.detection.campaigns.profiles import Floats
 
 #: Jeffreys' half: a value that no outsider was seen with may still have one.
 UNSEEN = 0.5
+#: Who pays, and with which device, is one hand's choice: that a stranger has a card of the pool is one chance and not
+#: one for every card. Values of so many others in the pool share that half; two alone may be a family.
+_POOLED_FROM = 1.5
 #: A pool of a handful proves little about its shares: as if one more member carried nothing shared.
 _DOUBT = 1.0
 #: Fitted weights stay off the ends, where they could never move again; a pool has strangers in it and strays.
@@ -53,7 +56,7 @@ class Ratios(NamedTuple):
     values: Floats
 
 
-def ratios(links: Incidence, share: Floats) -> Ratios:
+def ratios(links: Incidence, share: Floats, *, is_origin: bool = False) -> Ratios:
     """Likelihood ratios, when ``share`` (0..1, by tenant) says how far each belongs to the pool.
 
     Shares are of all values carried, not of carriers: who asks much carries more of everything. Only entries of values
@@ -65,7 +68,8 @@ def ratios(links: Incidence, share: Floats) -> Ratios:
     entries = links.entries_of_values(np.flatnonzero(inside))
     rows, cols = links.rows[entries], links.cols[entries]
     own, within = share[rows], float(share[members] @ links.carried[members])
-    values = _ratio(links, within, links.degree[cols], inside[cols], own, own * links.carried[rows])
+    unseen = _unseen(inside, inside[cols] - own, is_origin=is_origin)
+    values = _ratio(links, within, links.degree[cols], inside[cols], own, own * links.carried[rows], unseen)
     return Ratios(entries, values)
 
 
@@ -88,7 +92,9 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights, least_cha
     def mixed(degree: Floats, inside: Numbers, own: Floats | float, own_part: Floats | float) -> Floats:
         if kind.has_many:
             return weights.outside + _excess(links, within, degree, inside, own, own_part, least_chance)
-        return weights.outside + (1.0 - weights.outside) * _ratio(links, within, degree, inside, own, own_part)
+        unseen = _unseen(every, inside - own, is_origin=kind.is_origin)
+        ratio = _ratio(links, within, degree, inside, own, own_part, unseen)
+        return weights.outside + (1.0 - weights.outside) * ratio
 
     # Methods of arrays instead of numpy's functions, and flags instead of floats to look for what is not 0: this is
     # called for every kind of link in every round of every pool.
@@ -96,7 +102,7 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights, least_cha
     members = (share != 0).nonzero()[0]
     mine = links.entries_of_tenants(members)
     cols, own = links.cols[mine], share[links.rows[mine]]
-    inside = np.bincount(cols, weights=own, minlength=len(links.degree))
+    inside = every = np.bincount(cols, weights=own, minlength=len(links.degree))
     within = float(share[members] @ links.carried[members])
     common = (inside != 0).nonzero()[0]
     gains = np.zeros(len(links.degree))
@@ -119,12 +125,26 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights, least_cha
     return Fit(nats.clip(FLOOR, kind.cap), fitted)
 
 
+def _unseen(inside: Numbers, others: Numbers, *, is_origin: bool) -> Floats | float:
+    """Outsiders to be expected with values that none was seen with: of all values ``inside``, by ``others`` there."""
+    if not is_origin:
+        return UNSEEN
+    pooled = max(int(np.count_nonzero(inside >= _POOLED_FROM)), 1)
+    return np.where(others >= _POOLED_FROM, UNSEEN / pooled, UNSEEN)
+
+
 def _ratio(  # noqa: PLR0917
-    links: Incidence, within: float, degree: Floats, inside: Numbers, own: Floats | float, own_part: Floats | float
+    links: Incidence,
+    within: float,
+    degree: Floats,
+    inside: Numbers,
+    own: Floats | float,
+    own_part: Floats | float,
+    unseen: Floats | float,
 ) -> Floats:
     """Ratios of values by their carriers and those inside, to a tenant that is ``own`` of the pool itself."""
     held = np.maximum(inside - own, 0.0) / (np.maximum(within - own_part, 0.0) + _DOUBT)
-    ratio: Floats = held / _usual(links, within, degree, inside, own)
+    ratio: Floats = held / _usual(links, within, degree, inside, own, unseen)
     return ratio
 
 
@@ -144,20 +164,30 @@ def _excess(  # noqa: PLR0917
     return ratio
 
 
-def _usual(links: Incidence, within: float, degree: Floats, inside: Numbers, own: Floats | float) -> Floats:
+def _usual(  # noqa: PLR0917
+    links: Incidence,
+    within: float,
+    degree: Floats,
+    inside: Numbers,
+    own: Floats | float,
+    unseen: Floats | float = UNSEEN,
+) -> Floats:
     """The share that values have of all that outsiders carry."""
     outsiders = np.maximum(degree - inside - (1.0 - own), 0.0)
-    usual: Floats = (outsiders + UNSEEN) / (max(links.carried_in_all - within, 0.0) + 2 * UNSEEN)
+    usual: Floats = (outsiders + unseen) / (max(links.carried_in_all - within, 0.0) + 2 * UNSEEN)
     return usual
 
 
 def by_group(nats: dict[str, Floats]) -> dict[str, Floats]:
-    """Nats of kinds that are one thing, put together and capped."""
-    grouped: dict[str, Floats] = {}
+    """Nats of kinds that are one thing, put together and capped; who lacks it in several kinds lacks it once."""
+    speaking: dict[str, Floats] = {}
+    lacking: dict[str, Floats] = {}
     for kind in KINDS:
         if kind.name in nats:
-            grouped[kind.group] = grouped.get(kind.group, 0.0) + nats[kind.name]
-    return {group: np.clip(grouped[group], FLOOR, GROUP_CAP) for group in GROUPS if group in grouped}
+            part = nats[kind.name]
+            speaking[kind.group] = speaking.get(kind.group, 0.0) + np.maximum(part, 0.0)
+            lacking[kind.group] = np.minimum(lacking.get(kind.group, 0.0), part)
+    return {group: np.clip(speaking[group] + lacking[group], FLOOR, GROUP_CAP) for group in GROUPS if group in speaking}
 
 
 def total(population: Population, nats: dict[str, Floats]) -> Floats:

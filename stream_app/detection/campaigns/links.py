@@ -18,7 +18,7 @@ class Kind(NamedTuple):
     count once. ``is_hard`` marks what strangers do not share unless one hand gave it to them. A tenant's evidence from
     this kind stays within ``cap`` nats, so that one collision or one copied value never decides alone. ``is_seed``
     marks kinds whose values are rare enough to begin a pool with, ``has_many`` those of which a tenant carries many
-    values, few of them the pool's.
+    values, few of them the pool's, and ``is_origin`` those that one hand chose when it made the account.
     """
 
     name: str
@@ -27,12 +27,13 @@ class Kind(NamedTuple):
     is_hard: bool = False
     is_seed: bool = True
     has_many: bool = False
+    is_origin: bool = False
 
 
 KINDS = (
-    Kind("payment", "payer", 9.0, is_hard=True),
+    Kind("payment", "payer", 9.0, is_hard=True, is_origin=True),
     Kind("payment_bin", "payer", 1.5, is_seed=False),
-    Kind("signup", "device", 6.0, is_hard=True),
+    Kind("signup", "device", 6.0, is_hard=True, is_origin=True),
     Kind("prefix", "network", 9.0, is_hard=True),
     Kind("ja4", "client", 6.0),
     Kind("http", "client", 4.0),

@@ -53,12 +53,12 @@ class Campaign(Struct):
     """One campaign for life. Evidence once proved stays (``proofs``, ``pooled``); a verdict ends by retraction.
 
     ``is_listed`` says whether anybody was told; ``first_alert_ms`` when. ``doubts`` counts ticks in a row with an
-    ordinary explanation. ``nats`` is what its members have in common, in all; ``controls`` what control
-    groups had, of ``control_size`` tenants at ``control_ms``;
-    ``checked_size`` is the pool's size when it was last searched for cliques. ``priority`` is how likely a person is to
-    confirm it, and ``word`` what one said. ``partners`` see a part of it, too; until ``shared_until_ms`` it is
-    confirmed thanks to them, and only watched. ``is_proved`` says that members here carry the skeletons that partners
-    named, and ``shared`` is what they may be told, if anything. ``tokens`` is what its members have taken in all.
+    ordinary explanation. ``nats`` is what its members have in common, in all; ``controls`` what control groups had, of
+    ``control_size`` tenants at ``control_ms``; ``checked_size`` is the pool's size when it was last searched for
+    cliques, at ``checked_ms``. ``priority`` is how likely a person is to confirm it, and ``word`` what one said.
+    ``partners`` see a part of it, too; until ``shared_until_ms`` it is confirmed thanks to them, and only watched.
+    ``is_proved`` says that members here carry the skeletons that partners named, and ``shared`` is what they may be
+    told, if anything. ``tokens`` is what its members have taken in all.
     """
 
     campaign_id: str
@@ -82,6 +82,7 @@ class Campaign(Struct):
     control_size: int = 0
     control_ms: int = 0
     checked_size: float = 0.0
+    checked_ms: int = 0
     priority: float = 0.5
     word: Word | None = None
     partners: list[str] = field(default_factory=list)
@@ -106,7 +107,8 @@ class Campaign(Struct):
 class Verdict(Struct, frozen=True):
     """What the campaign stage holds of one tenant; ``role`` is after the harm budget, and none ends it.
 
-    ``kind`` bounds what may follow; ``at_ms`` is event time. ``is_dismissed``: a person ended it.
+    ``kind`` bounds what may follow; ``at_ms`` is event time, ``since_ms`` that of the first that said the same, 0 on
+    arrival. ``is_dismissed``: a person ended it.
     """
 
     tenant_id: str
@@ -116,4 +118,5 @@ class Verdict(Struct, frozen=True):
     posterior: float
     nats: dict[str, float]
     at_ms: int
+    since_ms: int = 0
     is_dismissed: bool = False

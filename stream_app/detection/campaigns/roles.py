@@ -16,9 +16,10 @@ BLOCK_ODDS, BLOCK_GROUPS = 10_000.0, 3
 #: Nats by which a group counts as a member's own evidence.
 OWN_NATS = 2.0
 #: What strangers share by the thousand: a popular client, an hour of sign-ups. One of them alone, with less than this
-#: of anything else, makes nobody a member, however few of its carriers a pool has left outside.
+#: of anything else (a popular card programme brings 1.5), makes nobody a member, however few of its carriers a pool has
+#: left outside; both without anything else only with the odds of the act set, which a popular client does not give.
 _SOFT = [GROUPS.index("client"), GROUPS.index("genesis")]
-_BESIDE_NATS = 1.0
+_BESIDE_NATS = 2.0
 _HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in KINDS if kind.is_hard)]
 _CONTENT = GROUPS.index("content")
 
@@ -48,9 +49,10 @@ def roles(share: Floats, nats: Floats, *, is_held: bool = True) -> Ints:
     may_act = _within_error(share, may_act)
     may_block = may_act & own[_HARD].any(axis=0) & own[_CONTENT]
     may_block &= (own.sum(axis=0) >= BLOCK_GROUPS) & (odds >= BLOCK_ODDS)
-    beside = np.maximum(nats, 0.0).sum(axis=0) - np.maximum(nats[_SOFT].max(axis=0), 0.0)
-    is_member = (share >= MEMBER_SHARE) & (beside >= _BESIDE_NATS) & (is_held | strong)
-    found: Ints = is_member.astype(np.int32)
+    soft = np.maximum(nats[_SOFT], 0.0)
+    firm = np.maximum(nats, 0.0).sum(axis=0) - soft.sum(axis=0)
+    is_clear = (odds >= ACT_ODDS) & (firm + soft.min(axis=0) >= _BESIDE_NATS)
+    found: Ints = ((share >= MEMBER_SHARE) & ((firm >= _BESIDE_NATS) | is_clear) & (is_held | strong)).astype(np.int32)
     found[may_act] = 2
     found[may_block] = 3
     return found

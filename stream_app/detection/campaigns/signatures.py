@@ -30,7 +30,7 @@ def signature(population: Population, pool: Pool) -> Signature:
     values = {}
     for kind in KINDS:
         links = population.links[kind.name]
-        ratio = excesses(links, pool.share) if kind.has_many else _largest(links, pool.share)
+        ratio = excesses(links, pool.share) if kind.has_many else _largest(links, kind, pool.share)
         heavy = np.flatnonzero(ratio >= _LEAST_RATIO)
         heavy = heavy[np.argsort(-ratio[heavy], kind="stable")][:MAX_VALUES]
         outside = pool.weights[kind.name].outside
@@ -51,8 +51,8 @@ def nats_of(profile: Profile, known: Signature) -> Floats:
     return clipped
 
 
-def _largest(links: Incidence, share: Floats) -> Floats:
-    ratio, found = np.zeros(len(links.degree)), ratios(links, share)
+def _largest(links: Incidence, kind: Kind, share: Floats) -> Floats:
+    ratio, found = np.zeros(len(links.degree)), ratios(links, share, is_origin=kind.is_origin)
     np.maximum.at(ratio, links.cols[found.entries], found.values)
     return ratio
 

@@ -35,8 +35,8 @@ _WARM_ROUNDS = 3
 #: the next tick, but no longer than an hour, and not while a campaign may be acted on.
 _FEW_SIGNALS, _FEW_SHARE, _LONGEST_WAIT_MS = 100, 0.05, 3_600_000
 #: A pool is searched for cliques anew when its size has changed by such a share and by so many members: that costs as
-#: much as growing it.
-_CHECKED_CHANGE, _CHECKED_LEAST = 0.02, 2.0
+#: much as growing it. And every hour, since a team is a small part of a large pool.
+_CHECKED_CHANGE, _CHECKED_LEAST, _CHECKED_MS = 0.02, 2.0, 3_600_000
 #: Smaller probabilities of membership are not remembered: they weigh nothing, and there is one for every tenant.
 _NOBODY = 1e-6
 #: Who belongs to no pool more than so much may be drawn into a control group.
@@ -82,9 +82,12 @@ class CampaignStage:
         return [campaign for campaign in self.memory.campaigns if campaign.is_listed]
 
     def take(self, signal: Signal) -> list[Verdict]:
-        """Keep a signal for the next tick; at once a verdict when its tenant fits an undoubted campaign by itself."""
+        """Keep a signal for the next tick; at once a verdict when a new tenant fits an undoubted campaign by itself.
+
+        Who is known is judged by the looks alone: one signal says less of a tenant than all of them.
+        """
         self.waiting.append(signal)
-        if signal.tenant_id in self.told:
+        if signal.tenant_id in self.told or signal.tenant_id in self.profiles.rows:
             return []
         known = [c for c in self.memory.campaigns if c.signature and may_act(c) and not c.doubts]
         found = [verdict for campaign in known if (verdict := _on_arrival(campaign, signal))]
@@ -126,11 +129,12 @@ class CampaignStage:
         least = MIN_MEMBERS if self.exchange is None else LEAST_PART
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
         fitting = np.zeros(len(people), np.int32)
-        for campaign in self.memory.campaigns:
+        for campaign in self.campaigns:
             fitting += campaign.pool.share >= MEMBER_SHARE
         for campaign in self.memory.campaigns:
-            elsewhere = fitting - (campaign.pool.share >= MEMBER_SHARE) > 0
-            update_members(campaign, people, self.profiles, now_ms, elsewhere)
+            own = campaign.pool.share >= MEMBER_SHARE if campaign.is_listed else 0
+            elsewhere = fitting - own > 0
+            update_members(campaign, people, self.profiles, now_ms, elsewhere, self.told)
             count_tokens(campaign, self.profiles)
         share(self.memory.campaigns, people, self.profiles, self.exchange)
         if self.policy is not None:
@@ -215,9 +219,10 @@ class CampaignStage:
         self.memory.campaigns = strongest(merged(people, self.memory.campaigns))
         for campaign in list(self.memory.campaigns):
             change = abs(campaign.pool.size - campaign.checked_size)
-            if change <= max(_CHECKED_CHANGE * campaign.checked_size, _CHECKED_LEAST):
+            is_same = change <= max(_CHECKED_CHANGE * campaign.checked_size, _CHECKED_LEAST)
+            if is_same and now_ms - campaign.checked_ms < _CHECKED_MS:
                 continue
-            campaign.checked_size = campaign.pool.size
+            campaign.checked_size, campaign.checked_ms = campaign.pool.size, now_ms
             for clique in expel_cliques(people, campaign.pool):
                 pool = Pool(clique.astype(np.float64))
                 grow(people, pool)

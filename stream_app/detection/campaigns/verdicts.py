@@ -1,8 +1,10 @@
 """From pools to members, and from members to what their tenants' detectors are told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
+from msgspec.structs import replace
 
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.likelihoods import by_group
@@ -12,24 +14,32 @@ from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ROLES, Role, roles
 
-#: An unchanged verdict is told again after so long, so that its decision is renewed before it expires. Changes and the
-#: end are told at once: a long life only bounds what a campaign stage that is no more leaves behind.
-RENEW_MS = 3 * 3_600_000
+#: An unchanged verdict is told again after so long, so that its decision is renewed before it expires; the later the
+#: longer it has stood, up to half a day. Changes and the end are told at once: a long life only bounds what a
+#: campaign stage that is no more leaves behind.
+RENEW_MS, RENEW_AT_MOST_MS = 3 * 3_600_000, 12 * 3_600_000
 #: Evidence sways about a threshold from look to look, and a block that lets in for five minutes is none: who has
-#: reached a role keeps it for two hours, two of the rarest looks.
-HOLD_MS = 2 * 3_600_000
+#: reached a role keeps it for two hours, two of the rarest looks, and longer while the evidence stays near: half a day
+#: at most above this probability of membership.
+HOLD_MS, LONG_HOLD_MS, LEAVE_SHARE = 2 * 3_600_000, 12 * 3_600_000, 0.1
 _RANK: dict[Role | None, int] = {None: 0, Role.MEMBER: 1, Role.ACT: 2, Role.BLOCK: 3}
 
 
-def update_members(
-    campaign: Campaign, population: Population, profiles: Profiles, now_ms: int, elsewhere: Flags | None = None
+def update_members(  # noqa: PLR0917
+    campaign: Campaign,
+    population: Population,
+    profiles: Profiles,
+    now_ms: int,
+    elsewhere: Flags | None = None,
+    told: Mapping[str, Verdict] = MappingProxyType({}),
 ) -> None:
     """Members and their roles from a pool's shares after competition.
 
     Only a confirmed distillation has an act set, and only one that links hold: those who merely ask alike are watched,
     unless a person has confirmed them.
     While an ordinary explanation stands against the verdict, it reaches nobody further than before. A role is kept for
-    ``HOLD_MS`` after it was reached last, by those who are not ``elsewhere``, in another campaign.
+    ``HOLD_MS`` after it was reached last, membership for ``LONG_HOLD_MS`` by those who nearly reach it, unless they are
+    ``elsewhere``, in another campaign. Who was ``told`` on arrival is a member for as long.
     """
     share = campaign.pool.share
     grouped = by_group(campaign.pool.nats)
@@ -40,7 +50,7 @@ def update_members(
     if campaign.status is Status.CANDIDATE and np.count_nonzero(found) < len(campaign.members):
         return  # what a person was shown does not melt away
     reached = found.copy()
-    for known, kept in _kept(campaign, population, profiles, now_ms):
+    for known, kept in _kept(campaign, population, profiles, now_ms, told):
         if elsewhere is None or not elsewhere[known]:
             found[known] = max(int(found[known]), _RANK[kept])
     if not may_act(campaign):
@@ -65,13 +75,25 @@ def update_members(
     campaign.members = members
 
 
-def _kept(campaign: Campaign, population: Population, profiles: Profiles, now_ms: int) -> Iterator[tuple[int, Role]]:
-    """Members that are among the population, by place, whose roles were reached not long ago."""
-    for member in campaign.members.values():
-        if now_ms - member.reached_ms < HOLD_MS and (row := profiles.rows.get(member.tenant_id)) is not None:
-            place = int(np.searchsorted(population.rows, row))
-            if place < len(population.rows) and population.rows[place] == row:
-                yield place, member.role
+def _kept(
+    campaign: Campaign, population: Population, profiles: Profiles, now_ms: int, told: Mapping[str, Verdict]
+) -> Iterator[tuple[int, Role]]:
+    """Members that are among the population, by place, and the roles that they reached not long ago."""
+    held = [(member.tenant_id, member.role, member.reached_ms) for member in campaign.members.values()]
+    names = {campaign.campaign_id, *campaign.aliases}
+    for tenant_id, verdict in told.items():
+        if verdict.campaign_id in names and verdict.role and tenant_id not in campaign.members:
+            held.append((tenant_id, Role.MEMBER, verdict.at_ms))
+    for tenant_id, role, reached_ms in held:
+        row, age_ms = profiles.rows.get(tenant_id), now_ms - reached_ms
+        if row is None or age_ms >= LONG_HOLD_MS:
+            continue
+        place = int(np.searchsorted(population.rows, row))
+        if place < len(population.rows) and population.rows[place] == row:
+            if age_ms < HOLD_MS:
+                yield place, role
+            elif campaign.pool.share[place] >= LEAVE_SHARE:
+                yield place, Role.MEMBER
 
 
 def count_tokens(campaign: Campaign, profiles: Profiles) -> None:
@@ -107,9 +129,14 @@ def changes(campaigns: list[Campaign], told: dict[str, Verdict], allowed: int, n
                     held[member.tenant_id] = verdict
     _keep_budget(held, allowed)
     for tenant_id, before in told.items():
-        if tenant_id not in held and before.role is not None:
+        is_judged = before.at_ms <= now_ms  # who arrived after the look's time has its turn at the next one
+        if tenant_id not in held and before.role is not None and is_judged:
             held[tenant_id] = Verdict(tenant_id, before.campaign_id, before.kind, None, 0.0, {}, now_ms)
-    changed = [held[tenant_id] for tenant_id in sorted(held) if _is_news(held[tenant_id], told.get(tenant_id))]
+    changed = [
+        _dated(held[tenant_id], told.get(tenant_id))
+        for tenant_id in sorted(held)
+        if _is_news(held[tenant_id], told.get(tenant_id))
+    ]
     for verdict in changed:
         if verdict.role is None:
             told.pop(verdict.tenant_id, None)
@@ -120,7 +147,14 @@ def changes(campaigns: list[Campaign], told: dict[str, Verdict], allowed: int, n
 
 def _verdict(campaign: Campaign, member: Member, now_ms: int) -> Verdict:
     return Verdict(
-        member.tenant_id, campaign.campaign_id, campaign.kind, member.role, member.posterior, member.nats, now_ms
+        member.tenant_id,
+        campaign.campaign_id,
+        campaign.kind,
+        member.role,
+        member.posterior,
+        member.nats,
+        now_ms,
+        now_ms,
     )
 
 
@@ -128,20 +162,23 @@ def _keep_budget(held: dict[str, Verdict], allowed: int) -> None:
     acted = [verdict for verdict in held.values() if _RANK[verdict.role] > 1]
     acted.sort(key=lambda verdict: (-verdict.posterior, verdict.tenant_id))
     for verdict in acted[allowed:]:
-        held[verdict.tenant_id] = Verdict(
-            verdict.tenant_id,
-            verdict.campaign_id,
-            verdict.kind,
-            Role.MEMBER,
-            verdict.posterior,
-            verdict.nats,
-            verdict.at_ms,
-        )
+        held[verdict.tenant_id] = replace(verdict, role=Role.MEMBER)
+
+
+def renewal_ms(verdict: Verdict) -> int:
+    """How long after it was told an unchanged verdict is told again."""
+    stood_ms = verdict.at_ms - verdict.since_ms if verdict.since_ms else 0
+    return min(max(stood_ms, RENEW_MS), RENEW_AT_MOST_MS)
+
+
+def _dated(verdict: Verdict, before: Verdict | None) -> Verdict:
+    is_same = before is not None and _is_same(verdict, before)
+    return replace(verdict, since_ms=before.since_ms or before.at_ms) if before and is_same else verdict
+
+
+def _is_same(verdict: Verdict, before: Verdict) -> bool:
+    return (verdict.role, verdict.campaign_id, verdict.kind) == (before.role, before.campaign_id, before.kind)
 
 
 def _is_news(verdict: Verdict, before: Verdict | None) -> bool:
-    return (
-        before is None
-        or (verdict.role, verdict.campaign_id, verdict.kind) != (before.role, before.campaign_id, before.kind)
-        or verdict.at_ms - before.at_ms >= RENEW_MS
-    )
+    return before is None or not _is_same(verdict, before) or verdict.at_ms - before.at_ms >= renewal_ms(before)

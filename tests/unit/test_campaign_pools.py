@@ -1,0 +1,80 @@
+"""What becomes a pool, what is left out of it, and what its values weigh."""
+
+import numpy as np
+
+from stream_app.detection.campaigns.cliques import expel_cliques
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.likelihoods import by_group
+from stream_app.detection.campaigns.links import Population, population
+from stream_app.detection.campaigns.pools import Tried, fresh_pools, is_habit
+from stream_app.detection.campaigns.profiles import Flags, Profiles
+from tests.unit.campaign_worlds import Crowd
+
+
+def world(crowd: Crowd) -> tuple[Population, Profiles]:
+    profiles = Profiles()
+    for signal in crowd.signals(2.0):
+        profiles.add(signal)
+    return population(profiles, np.ones(len(profiles), np.bool_)), profiles
+
+
+def those_with(profiles: Profiles, names: set[str]) -> Flags:
+    return np.array([name in names for name in profiles.tenant_ids])
+
+
+def added(crowd: Crowd, count: int, **links: object) -> set[str]:
+    """Old accounts that share these links, beside all that people carry anyway."""
+    first = len(crowd.people)
+    for _ in range(count):
+        crowd._person(crowd._old_ms(), [], 0.0, links)
+    return {person.tenant_id for person in crowd.people[first:]}
+
+
+def test_users_of_a_popular_client_are_no_pool() -> None:
+    crowd = Crowd(21)
+    crowd.ordinary(500)
+    users = added(crowd, 60, ja4=["popular"])
+    team = added(crowd, 30, ja4=["popular-2"], payment_fp="team")
+    people, profiles = world(crowd)
+    pools = [pool for pool, _ in fresh_pools(people, [], Tried())]
+    assert all(pool.share[those_with(profiles, users)].mean() < 0.5 for pool in pools)
+    assert any(pool.share[those_with(profiles, team)].mean() > 0.8 for pool in pools)
+    assert not any(is_habit(pool) for pool in pools)
+
+
+def test_a_small_team_that_only_its_own_card_ties_to_a_pool_is_left_out_of_it() -> None:
+    crowd = Crowd(22)
+    crowd.ordinary(400)
+    names = crowd.campaign(80, share=0.8)
+    team = added(crowd, 5, payment_fp="team", ip_prefixes=["office"])
+    people, profiles = world(crowd)
+    is_theirs, is_team = those_with(profiles, names), those_with(profiles, team)
+    pool = Pool((is_theirs | is_team).astype(np.float64))
+    grow(people, pool)
+    assert pool.share[is_team].mean() > 0.8
+    expelled = expel_cliques(people, pool)
+    assert any((clique & is_team).sum() == len(team) for clique in expelled)
+    assert pool.share[is_team].max() < 0.5
+    assert pool.share[is_theirs].mean() > 0.9
+
+
+def test_a_card_of_many_in_a_pool_counts_for_more_than_that_of_a_pair() -> None:
+    crowd = Crowd(23)
+    crowd.ordinary(400)
+    names: set[str] = set()
+    for number in range(10):
+        names |= added(crowd, 4, payment_fp=f"pooled-{number}")
+    pairs: set[str] = set()
+    for number in range(10):
+        pairs |= added(crowd, 2, payment_fp=f"pair-{number}")
+    people, profiles = world(crowd)
+    pool = Pool(those_with(profiles, names | pairs).astype(np.float64))
+    grow(people, pool, rounds=1)
+    nats = pool.nats["payment"]
+    assert nats[those_with(profiles, names)].min() > nats[those_with(profiles, pairs)].max() + 2.0
+    assert nats[~those_with(profiles, names | pairs)].max() <= 0.0
+
+
+def test_who_lacks_a_client_lacks_it_once_in_whatever_kinds_it_shows() -> None:
+    nats = {"ja4": np.array([-1.0, 6.0]), "http": np.array([-0.8, 4.0]), "program": np.array([-0.5, -0.5])}
+    assert by_group(nats)["client"].tolist() == [-1.0, 9.0]

@@ -13,7 +13,7 @@ from stream_app.detection.campaigns.proofs import proofs_of
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
-from stream_app.detection.campaigns.verdicts import HOLD_MS, LEAVE_SHARE, LONG_HOLD_MS, update_members
+from stream_app.detection.campaigns.verdicts import HOLD_MS, LEAVE_SHARE, LONG_HOLD_MS, roles_of, update_members
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
 
@@ -222,6 +222,15 @@ def test_who_belongs_to_another_campaign_now_is_let_go_at_once() -> None:
     campaign.pool.share = campaign.pool.share * 0.2
     update_members(campaign, people, profiles, BEGIN_MS + 1, np.ones(len(people), np.bool_))
     assert campaign.members == {}
+
+
+def test_who_shares_a_client_alone_with_another_pool_does_not_belong_there() -> None:
+    campaign, people, _ = confirmed_campaign()
+    assert (roles_of(campaign) > 0).sum() >= 50
+    campaign.pool.nats = {kind: np.zeros(len(people)) for kind in campaign.pool.nats} | {
+        "ja4": np.full(len(people), 6.0)
+    }
+    assert (roles_of(campaign) == 0).all()
 
 
 def test_nobody_is_attached_to_a_campaign_in_doubt(found: tuple[CampaignStage, list[Verdict], set[str]]) -> None:

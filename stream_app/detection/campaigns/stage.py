@@ -15,9 +15,9 @@ from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 from stream_app.detection.campaigns.proofs import MIN_MEMBERS
 from stream_app.detection.campaigns.records import Campaign, Verdict
-from stream_app.detection.campaigns.roles import MEMBER_SHARE, ROLES, roles
+from stream_app.detection.campaigns.roles import ROLES, roles
 from stream_app.detection.campaigns.signatures import nats_of
-from stream_app.detection.campaigns.verdicts import changes, count_tokens, may_act, update_members
+from stream_app.detection.campaigns.verdicts import changes, count_tokens, may_act, roles_of, update_members
 from stream_app.detection.decisions import Decision
 from stream_app.detection.effects import ForgetDecision
 from stream_app.detection.link_rulings import LinkStanding, release_link, release_links, rule_links, shared_links
@@ -130,10 +130,9 @@ class CampaignStage:
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
         fitting = np.zeros(len(people), np.int32)
         for campaign in self.campaigns:
-            fitting += campaign.pool.share >= MEMBER_SHARE
+            fitting += roles_of(campaign) > 0
         for campaign in self.memory.campaigns:
-            own = campaign.pool.share >= MEMBER_SHARE if campaign.is_listed else 0
-            elsewhere = fitting - own > 0
+            elsewhere = fitting - (roles_of(campaign) > 0 if campaign.is_listed else 0) > 0
             update_members(campaign, people, self.profiles, now_ms, elsewhere, self.told)
             count_tokens(campaign, self.profiles)
         share(self.memory.campaigns, people, self.profiles, self.exchange)

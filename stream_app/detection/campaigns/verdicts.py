@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, Population
-from stream_app.detection.campaigns.profiles import Flags, Profiles
+from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ROLES, Role, roles
@@ -42,11 +42,9 @@ def update_members(  # noqa: PLR0917
     ``elsewhere``, in another campaign. Who was ``told`` on arrival is a member for as long.
     """
     share = campaign.pool.share
-    grouped = by_group(campaign.pool.nats)
-    if not grouped:
+    if not campaign.pool.nats:
         return
-    nats = np.stack([grouped[group] for group in GROUPS])
-    found = roles(share, nats, is_held=is_held(campaign.proofs.keys(), campaign.pooled))
+    nats, found = _nats_of(campaign), roles_of(campaign)
     if campaign.status is Status.CANDIDATE and np.count_nonzero(found) < len(campaign.members):
         return  # what a person was shown does not melt away
     reached = found.copy()
@@ -73,6 +71,19 @@ def update_members(  # noqa: PLR0917
             reached_ms=before.reached_ms if before and reached[place] < _RANK[role] else now_ms,
         )
     campaign.members = members
+
+
+def roles_of(campaign: Campaign) -> Ints:
+    """Places in ``ROLES`` by tenant of the population, by this look's evidence alone."""
+    if not campaign.pool.nats:
+        return np.zeros(len(campaign.pool.share), np.int32)
+    held = is_held(campaign.proofs.keys(), campaign.pooled)
+    return roles(campaign.pool.share, _nats_of(campaign), is_held=held)
+
+
+def _nats_of(campaign: Campaign) -> Floats:
+    grouped = by_group(campaign.pool.nats)
+    return np.stack([grouped[group] for group in GROUPS])
 
 
 def _kept(

@@ -12,7 +12,7 @@ from stream_app.detection.growths import Growth
 from stream_app.detection.judgement import Scored, closed_values, score_values, step_reached
 from stream_app.detection.ladder import reachable
 from stream_app.detection.learning import learn
-from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes
+from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes, Part, open_part
 from stream_app.detection.lists import muted_until_ms, policy_for
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.overrides import forget_old
@@ -61,7 +61,8 @@ def _close_minute(  # noqa: PLR0917
             state.rhythm = Rhythm()
     end_ms = (minute + 1) * MINUTE_MS
     apart = set_apart(state, policy, tenant_id, end_ms)
-    served, asked, light = closed_values(state, minute, around.services, without(apart))
+    left_out = without(apart)
+    served, asked, light, block = closed_values(state, minute, around.services, left_out)
     if state.light is not None:
         state.light.judged = light
     cause = Cause(*place, state.last_offset, end_ms, minute * PANES + PANES - 1)
@@ -77,15 +78,14 @@ def _close_minute(  # noqa: PLR0917
     if scored and around.services.is_everybody_busy(minute):
         rules = rules.without_small_floors
         scored = score_values(state, rules, asked if is_up else served, minute)
-    busy = _busiest(state, minute, closed, without(apart))
+    busy = _busiest(state, minute, closed, left_out)
     asking = _asking(state, rules, busy, minute)
     found = [
         _judge_account(Subject(tenant_id, name), state, policy, around.services, cause)
         for name in dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
     ]
     if standing is None or not denies(standing.rung):
-        is_light = light is not None and not (state.light and state.light.is_due(windows, minute))
-        learn(state, rules, minute, [pair for pair in served if not is_light or pair[0] not in LIGHT_PLACES] + busy)
+        learn(state, rules, minute, (_untold(state, served, block) if light else served) + busy)
     state.pending = []
     is_muted = end_ms < muted_until_ms(state, policy, subject)
     if scored and not is_up and responsible_account(state, rules, None, cause.newest_pane, scored, rules.steps, apart):
@@ -95,13 +95,20 @@ def _close_minute(  # noqa: PLR0917
         if not is_muted:
             state.pending = _waiting(state, rules, scored, end_ms)
     state.pending += [] if is_muted else asking
-    _gather(state, minute, was_up=is_up, has_apart=bool(apart))
+    _gather(state, minute, block, was_up=is_up, has_apart=bool(apart))
     forgotten = forget_old(state, tenant_id, end_ms)
     windows.forget(minute)
     return [decision for decision in found if decision is not None], forgotten
 
 
-def _gather(state: TenantState, minute: int, *, was_up: bool, has_apart: bool) -> None:
+def _untold(state: TenantState, served: list[tuple[int, float]], block: Part | None) -> list[tuple[int, float]]:
+    """What may be learned: shapes over a light tenant's last requests only once ten of them are new."""
+    if state.light is not None and block is not None and state.light.is_due(block):
+        return served
+    return [pair for pair in served if pair[0] not in LIGHT_PLACES]
+
+
+def _gather(state: TenantState, minute: int, block: Part | None, *, was_up: bool, has_apart: bool) -> None:
     """Gather the shapes of a light tenant as its blocks end; what led to a rung is forgotten with it."""
     is_up = state.standing is not None and state.standing.is_up
     if was_up and not is_up:
@@ -110,10 +117,12 @@ def _gather(state: TenantState, minute: int, *, was_up: bool, has_apart: bool) -
         return
     if state.light is None and (is_up or state.windows.sum_long(minute)[0] < MIN_SHAPE_REQUESTS):
         state.light = LightShapes()
-    if state.light is not None:
-        state.light.gather(state.windows, minute, is_up)
-        if not state.light.parts:
-            state.light = None
+    if state.light is None:
+        return
+    if (block := block or open_part(state.windows, minute)) is not None:
+        state.light.gather(block, minute, is_up)
+    if not state.light.parts:
+        state.light = None
 
 
 def _judge_account(

@@ -13,7 +13,14 @@ from stream_app.detection.features import (
     Feature,
 )
 from stream_app.detection.floors import expect, floor_for, is_known, least_floors, own_floor
-from stream_app.detection.light_shapes import LIGHT_PLACES, LightWindow, light_values, window_requests
+from stream_app.detection.light_shapes import (
+    LIGHT_PLACES,
+    LightWindow,
+    Part,
+    light_values,
+    open_part,
+    window_requests,
+)
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step
 from stream_app.detection.scorers import CountExpectation, Expectation, ShareExpectation
@@ -92,7 +99,9 @@ def _asked(totals: Totals) -> Sequence[int]:
 
 def is_up(state: TenantState) -> bool:
     """Whether the tenant, or an account of it, stands on a rung."""
-    return (state.standing is not None and state.standing.is_up) or any(s.is_up for s in state.accounts.values())
+    if state.standing is not None and state.standing.is_up:
+        return True
+    return bool(state.accounts) and any(s.is_up for s in state.accounts.values())
 
 
 class ClosedMinute(NamedTuple):
@@ -100,12 +109,14 @@ class ClosedMinute(NamedTuple):
 
     A throttled tenant that keeps pushing is judged by what it asks for; otherwise it would look calm, be released, and
     oscillate. A tenant on no rung is judged by what was served: a denial that is not ours is no evidence. ``light`` is
-    the longer window behind the values of shapes, where ten minutes hold too few requests.
+    the longer window behind the values of shapes, where ten minutes hold too few requests; ``block`` is what its block
+    has told, if that was looked at.
     """
 
     served: list[tuple[int, float]]
     asked: list[tuple[int, float]]
     light: LightWindow | None = None
+    block: Part | None = None
 
 
 def closed_values(state: TenantState, minute: int, services: Services, without: Sequence[int] = ()) -> ClosedMinute:
@@ -116,16 +127,17 @@ def closed_values(state: TenantState, minute: int, services: Services, without: 
     served = asked = _values_of((peak,), short, long)
     if long[-1]:
         asked = _values_of((asked_peak,), _asked(short), _asked(long))
-    if minute % SHAPE_MINUTES != SHAPE_MINUTES - 1 and not is_up(state):
+    watched = is_up(state)
+    if minute % SHAPE_MINUTES != SHAPE_MINUTES - 1 and not watched:
         return ClosedMinute(served, asked)
     shapes: list[tuple[int, float]] = []
     if long[0] >= MIN_SHAPE_REQUESTS:
-        shapes = shape_values(windows, minute, long, state.models)
-    light = None
-    wanted = window_requests(is_up(state))
+        shapes += shape_values(windows, minute, long, state.models)
+    light = block = None
+    wanted = window_requests(watched)
     if state.light is not None and not without and long[0] < wanted:
-        least = max(long[0], MIN_SHAPE_REQUESTS)
-        light, values = light_values(state.light, windows, minute, least, wanted)
+        block = open_part(windows, minute)
+        light, values = light_values(state.light, block, minute, max(long[0], MIN_SHAPE_REQUESTS), wanted)
         if light is not None:
             shapes = [pair for pair in shapes if pair[0] not in LIGHT_PLACES] + values
     own = windows.long(minute)
@@ -133,7 +145,7 @@ def closed_values(state: TenantState, minute: int, services: Services, without: 
         shapes += services.compare(minute, own, windows.sum_long(minute)[0] if without else long[0])
     if state.growth is not None and state.growth.percent is not None:
         shapes.append((GROWTH, state.growth.percent))
-    return ClosedMinute(served + shapes, asked + shapes, light)
+    return ClosedMinute(served + shapes, asked + shapes, light, block)
 
 
 class Bar(NamedTuple):

@@ -25,6 +25,7 @@ _MAX_MINUTES = 1440
 _MIN_PART = 5
 #: Sums that mean nothing beyond a window of ten minutes: prompts are compared within a minute, latency with others'.
 _LEFT_OUT = tuple(SUMMED.index(name) for name in ("timed", "latency_ms", "prompts", "repeats"))
+_MASSES = SUMMED.index("jailbreak"), SUMMED.index("cot_elicitation")
 _OUTPUT_PER_REQUEST, _OUTPUT_PER_INPUT, _PARAMETER_SETS = (
     CODES.index(f"{name}_600s") for name in ("output_per_request", "output_per_input_percent", "parameter_sets")
 )
@@ -76,21 +77,18 @@ class LightShapes(Struct, array_like=True, gc=False):
     unlearned: int = 0
     judged: LightWindow | None = None
 
-    def is_due(self, windows: Windows, minute: int) -> bool:
-        """Whether ten requests are together, with the block that ends with a minute, since shapes were learned last."""
-        return self.unlearned + windows.sum_from(_block_start(minute), minute)[0] >= MIN_SHAPE_REQUESTS
+    def is_due(self, new: Part) -> bool:
+        """Whether ten requests are together, with those of a block, since shapes were learned last."""
+        return self.unlearned + new.requests >= MIN_SHAPE_REQUESTS
 
-    def gather(self, windows: Windows, minute: int, is_watched: bool) -> None:
+    def gather(self, new: Part, minute: int, is_watched: bool) -> None:
         """Take in the block that ends with a closed minute.
 
         One which holds enough by itself begins anew; of who ``is_watched`` it is kept as if it just held enough, so
         that there is no time in which nothing can be said.
         """
         most = window_requests(is_watched)
-        new = _open_part(windows, minute)
-        if new is None:
-            return
-        self.unlearned = 0 if self.is_due(windows, minute) else self.unlearned + new.requests
+        self.unlearned = 0 if self.is_due(new) else self.unlearned + new.requests
         if new.requests >= most:
             self.parts = [_scaled(new, most)] if is_watched else []
             return
@@ -103,10 +101,12 @@ class LightShapes(Struct, array_like=True, gc=False):
 
 
 def light_values(
-    light: LightShapes, windows: Windows, minute: int, least: int, wanted: int
+    light: LightShapes, new: Part | None, minute: int, least: int, wanted: int
 ) -> tuple[LightWindow | None, list[tuple[int, float]]]:
-    """The window of ``wanted`` requests that ends with a minute, and its values; nothing with less than ``least``."""
-    new = _open_part(windows, minute)
+    """The window of ``wanted`` requests that ends with a minute, and its values; nothing with less than ``least``.
+
+    ``new`` is what the minute's block has told up to it.
+    """
     chosen = [new] if new else []
     requests = new.requests if new else 0
     for part in reversed(light.parts):
@@ -134,41 +134,56 @@ def _block_start(minute: int) -> int:
     return block_end(minute) - LONG_MINUTES + 1
 
 
-def _open_part(windows: Windows, minute: int) -> Part | None:
+def open_part(windows: Windows, minute: int) -> Part | None:
     """What the block of a minute has told up to it; ``None`` if nothing was served."""
     first = _block_start(minute)
-    requests, input_tokens, output_tokens, _, _ = windows.sum_from(first, minute)
+    active = [index for index in range(first, minute + 1) if index in windows.minutes]
+    parts = [windows.minutes[index] for index in active]
+    if minute <= windows.closed_minute:
+        requests, input_tokens, output_tokens = 0, 0, 0
+        for part in parts:
+            requests += part.requests
+            input_tokens += part.input_tokens
+            output_tokens += part.output_tokens
+    else:
+        requests, input_tokens, output_tokens, _, _ = windows.sum_from(first, minute)
     if not requests:
         return None
-    active = [index for index in range(first, minute + 1) if index in windows.minutes]
-    shapes = [shape for index in active if (shape := windows.minutes[index].shape) is not None]
-    parameters = dict.fromkeys(sorted({value for shape in shapes for value in shape.parameters}))
-    return Part(active[0], active[-1], requests, input_tokens, output_tokens, _sums(shapes), parameters)
+    shapes = [part.shape for part in parts if part.shape is not None]
+    new = Part(active[0], active[-1], requests, input_tokens, output_tokens, _sums(shapes))
+    if any(shape.parameters for shape in shapes):
+        new.parameters = dict.fromkeys(sorted({value for shape in shapes for value in shape.parameters}))
+    return new
 
 
 def _sums(shapes: Sequence[Shape]) -> list[int | float]:
     if not shapes:
         return []
-    columns = zip(*(astuple(shape)[: len(SUMMED)] for shape in shapes), strict=True)
-    sums = [_short(sum(column)) for column in columns]
+    sums: list[int | float] = list(astuple(shapes[0])[: len(SUMMED)])
+    for shape in shapes[1:]:
+        sums = [one + other for one, other in zip(sums, astuple(shape), strict=False)]
     for place in _LEFT_OUT:
         sums[place] = 0
-    return sums
+    return _short(sums)
 
 
 def _merged(parts: Sequence[Part]) -> Part:
-    if len(parts) == 1:
-        return parts[0]
-    with_sums = [part.sums for part in parts if part.sums]
-    return Part(
-        parts[0].first,
-        parts[-1].last,
-        sum(part.requests for part in parts),
-        sum(part.input_tokens for part in parts),
-        sum(part.output_tokens for part in parts),
-        [_short(sum(column)) for column in zip(*with_sums, strict=True)],
-        dict.fromkeys(sorted({value for part in parts for value in part.parameters})),
-    )
+    total, *others = parts
+    if not others:
+        return total
+    total = Part(total.first, parts[-1].last, total.requests, total.input_tokens, total.output_tokens, total.sums)
+    for part in others:
+        total.requests += part.requests
+        total.input_tokens += part.input_tokens
+        total.output_tokens += part.output_tokens
+        if total.sums and part.sums:
+            total.sums = [one + other for one, other in zip(total.sums, part.sums, strict=True)]
+        else:
+            total.sums = total.sums or part.sums
+    _short(total.sums)
+    if any(part.parameters for part in parts):
+        total.parameters = dict.fromkeys(sorted({value for part in parts for value in part.parameters}))
+    return total
 
 
 def _scaled(part: Part, most: int) -> Part:
@@ -179,11 +194,15 @@ def _scaled(part: Part, most: int) -> Part:
         most,
         part.input_tokens * most // part.requests,
         part.output_tokens * most // part.requests,
-        [_short(value * most // part.requests) for value in part.sums],
+        _short([value * most // part.requests for value in part.sums]),
         dict.fromkeys(list(part.parameters)[:most]),
     )
 
 
-def _short(number: float) -> int | float:
-    """The same number in fewer encoded bytes, where it is whole."""
-    return int(number) if float(number).is_integer() else number
+def _short(sums: list[int | float]) -> list[int | float]:
+    """The same sums in fewer encoded bytes: the masses of scores are nothing for most."""
+    if sums:
+        for place in _MASSES:
+            if float(sums[place]).is_integer():
+                sums[place] = int(sums[place])
+    return sums

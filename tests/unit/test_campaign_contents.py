@@ -37,7 +37,8 @@ def test_users_of_its_clients_are_no_members(found: Found) -> None:
     stage, members = found
     (campaign,) = confirmed(stage)
     assert set(campaign.members) <= members
-    assert all(member.role is Role.MEMBER and member.nats["content"] >= 2 for member in campaign.members.values())
+    assert {member.role for member in campaign.members.values()} == {Role.MEMBER}
+    assert min(member.nats["content"] for member in campaign.members.values()) > 1.5  # two to join, less to stay
 
 
 def test_an_extension_with_keys_of_its_users_is_nobodys_campaign() -> None:

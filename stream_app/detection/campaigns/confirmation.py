@@ -75,22 +75,24 @@ def examine(
     if findings.queue.shared_bodies > PUBLIC:
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
-    if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool):
+    told_by = ("system",) if findings.pooled else tuple(_OWN_TIMES)
+    if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool, told_by):
         findings.explanations.append("one_program")
     return findings
 
 
-def is_one_program(population: Population, pool: Pool) -> bool:
+def is_one_program(population: Population, pool: Pool, told_by: Collection[str] = tuple(_OWN_TIMES)) -> bool:
     """Whether most members have one client or one system prompt in common that others hardly have.
 
-    What is popular anyway explains nobody, and so does a program none of whose users would share cards or devices.
+    What is popular anyway explains nobody. Users of one client do not share a pool of cards, devices or addresses:
+    those of a pool that has one are ``told_by`` their system prompt only.
     """
-    for name, times in _OWN_TIMES.items():
+    for name in told_by:
         spread, links = spread_of(population, name, pool.share), population.links[name]
         if spread.top > ONE_PROGRAM and spread.effective < MIN_PROGRAMS:
             others = float(links.degree[spread.column]) - spread.top * spread.having
             elsewhere = others / max(float(links.has.sum()) - spread.having, 1.0)
-            if spread.top >= times * elsewhere:
+            if spread.top >= _OWN_TIMES[name] * elsewhere:
                 return True
     return False
 

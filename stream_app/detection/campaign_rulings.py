@@ -22,8 +22,6 @@ MODEL = ModelRef("campaign_pool", "1")
 _HIGHEST = {Role.MEMBER: Action.OBSERVE, Role.ACT: Action.CHALLENGE, Role.BLOCK: Action.BLOCK}
 #: A repetition comes with the first look after ``renewal_ms``, and looks are at most an hour apart.
 _SPARE_MS = 2 * 3_600_000
-#: A role that has become milder lets go after so long: roles at the edge change with every look.
-MILDER_HOLD_MS = 2 * 3_600_000
 #: Nats from which a group of links is named as a reason.
 _NAMED_NATS = 1.0
 
@@ -32,9 +30,10 @@ def obey(tenant: Tenant, policy: Policy, verdict: Verdict, topic: str, partition
     """Put a tenant on the rung that its role allows, or let it go; the decision that this takes, if any.
 
     An operator's word and the allow-list stand above it. The campaign was confirmed as one, so the wait between rungs
-    does not apply. Whoever stands higher by its own doing stays there; an ended or milder verdict is the ladder's. One
-    that a person has ended lets go at once, unless the tenant's own scores had a part in it. Decisions of a tenant are
-    in order: a look is of a time that its ladder may have passed.
+    does not apply. Whoever stands higher by its own doing stays there as long as that lasts; others go down with a role
+    that has become milder. An ended verdict is the ladder's; one that a person has ended lets go at once, unless the
+    tenant's own scores had a part in it. Decisions of a tenant are in order: a look is of a time that its ladder may
+    have passed.
     """
     subject, state, standing = Subject(tenant.tenant_id), tenant.state, tenant.state.standing
     now_ms = max(verdict.at_ms, standing.since_ms, standing.released_ms) if standing else verdict.at_ms
@@ -50,8 +49,8 @@ def obey(tenant: Tenant, policy: Policy, verdict: Verdict, topic: str, partition
         return None
     if is_spared(state, subject, cause.now_ms):
         return None
-    if standing and standing.is_up and standing.rung.severity > step.rung.severity:
-        _shorten(standing, policy, cause.now_ms + MILDER_HOLD_MS)
+    if standing and standing.is_up and standing.rung.severity > step.rung.severity and standing.seen:
+        _shorten(standing, policy, cause.now_ms + policy.cool_down_s * 1000)
         return None
     return _enter(subject, state, policy, step, verdict, cause)
 

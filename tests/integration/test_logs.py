@@ -42,6 +42,10 @@ def events(count: int) -> list[dict[str, Any]]:
     ]
 
 
+#: Events and operator records of ``provoke`` that end as dead letters.
+REFUSED = 11
+
+
 def operator_records() -> list[dict[str, Any]]:
     text = {"reason": "test", "by": "tester", "at": NOW.isoformat()}
     later = (NOW + timedelta(hours=1)).isoformat()
@@ -68,6 +72,7 @@ def provoke(running: Deployment) -> list[Decision]:
     running.send(orjson.dumps(events(1)[0]), tenant_id=f"not-{TENANT}")
     running.producer.flush()
     running.wait_for(306)
+    running.read_until(TopicName.DEAD_LETTERS, REFUSED)
     running.read_until(TopicName.DECISIONS, 1)
     return running.decisions()
 

@@ -13,9 +13,9 @@ from stream_app.demo.workers import starting_worker
 from stream_app.topology import Stage
 from tests.conftest import SettingsFor
 from tests.integration.streaming import Deployment, deployment
-from tests.integration.test_campaign_stage import events
 from tests.operations.stack import Prometheus, Receivers, alertmanager, limiter, prometheus, receivers, wait_until
 from tests.operations.test_dashboards import QUERIES
+from tests.unit.campaign_worlds import campaign_events
 from tests.unit.streams import event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.parametrize("broker", ["real"], indirect=True)]
@@ -64,7 +64,7 @@ def feed(running: Deployment) -> None:
     """Hours of ordinary accounts and a campaign, and some records that are none."""
     for number in range(5):
         running.send(b"{", tenant_id=f"t{number}")
-    sent = running.send_events(events())
+    sent = running.send_events(campaign_events())
     running.wait_for(sent + 5)
 
 

@@ -61,11 +61,11 @@ def _judge(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause,
             rules = rules.without_small_floors
             scored = score_values(state, rules, values + pending, cause.minute)
         if scored and step_reached(rules, scored, steps):
-            own = fingerprint(account_id)
-            whose = responsible_account(state, rules, own, cause.newest_pane, scored, steps, apart)
-            if is_of_tenant and whose == own:
-                subject = account
-            is_anothers = is_of_tenant and whose not in {None, own}
+            if is_of_tenant:
+                own = fingerprint(account_id)
+                whose = responsible_account(state, rules, own, cause.newest_pane, scored, steps, apart)
+                subject = account if whose == own else subject
+                is_anothers = whose not in {None, own}
             if not is_anothers and now_ms >= muted_until_ms(state, policy, subject):
                 decision = judge(subject, state, rules, scored, cause, allowance)
                 tenant.due = tenant.next_due()

@@ -3,8 +3,9 @@
 Half of the records come from a fixed set of tenants that burst in turn, the other half from a constant number of
 tenants that are replaced all the time: old ones fall silent, and are kept for thirty days as encoded states. Among
 them are arrays, repeats, late events and rubbish. With ``--constant`` none is replaced, and memory has no reason to
-grow at all. Memory, open handles and lag are sampled; at the end the core runs over the whole source topic in one
-piece, and states, decisions and dead letters are compared with the worker's.
+grow at all once what tenants remember of a day has filled up; ``--pace 60`` lets an hour of event time pass in a
+minute, so that days do. Memory, open handles and lag are sampled; at the end the core runs over the whole source topic
+in one piece, and states, decisions and dead letters are compared with the worker's.
 
 Exit status 1 when lag grows, handles leak or anything differs.
 """
@@ -43,8 +44,8 @@ ACTIVE, RECORDS_A_TENANT = 2_000, 40
 #: One record in so many is a repeat, late, or rubbish.
 ODD_EVERY, LATE_MS = 200, 45_000
 SAMPLES = 60
-#: A run's first third is its warm-up, and windows hold ten minutes.
-SETTLED_S = 1_800.0
+#: A run's first third is its warm-up, and tenants remember the hours of a day.
+SETTLED_S = 3 * 24 * 3_600.0
 #: Lag may differ by a second of traffic, and handles by a few connections, without being on the way up.
 MAX_LAG_GROWTH, MAX_HANDLE_GROWTH = RATE, 8
 
@@ -94,16 +95,23 @@ class ChangingPopulation(Population):
 
 
 class ChangingTraffic(Traffic):
-    """Traffic of a population that changes."""
+    """Traffic of a population that changes; its event time runs ``pace`` times as fast as ours, and ends with now."""
 
-    def __init__(self, trial: Trial, is_constant: bool) -> None:
+    def __init__(self, trial: Trial, is_constant: bool, pace: float, duration_s: float) -> None:
         super().__init__(trial.settings, trial.cluster.bootstrap, SEED, RATE)
         self._population: ChangingPopulation = ChangingPopulation(SEED, is_constant)
+        self._pace = pace
+        self._ends_s = self._began_s + duration_s
 
     @property
     def tenants(self) -> int:
         """Tenants of the changing half so far."""
         return ACTIVE + self._population.replaced
+
+    def now_ms(self) -> int:
+        """Event time of this moment."""
+        now_s = time.time()
+        return round(1000 * (now_s - (self._pace - 1) * max(0.0, self._ends_s - now_s)))
 
 
 def main() -> int:
@@ -112,7 +120,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description="A long mixed load.")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--constant", action="store_true", help="the same tenants all the time")
+    parser.add_argument("--pace", type=float, default=1.0, help="hours of event time in one of ours (default: 1)")
     args = parser.parse_args()
+    if args.minutes <= 0 or args.pace < 1:
+        parser.error("--minutes must be more than 0, and --pace at least 1")
     console = Console()
     os.sched_setaffinity(0, {BROKER_CORE})
     try:
@@ -121,7 +132,7 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="soak-") as folder,
             Trial(cluster, "soak", Path(folder), seed=SEED, rate=RATE) as trial,
         ):
-            return _soak(trial, 60 * args.minutes, args.constant, console)
+            return _soak(trial, 60 * args.minutes, args.constant, args.pace, console)
     except NoRealBrokerError as error:
         console.print(str(error), markup=False)
         return 1
@@ -129,8 +140,8 @@ def main() -> int:
         return 130
 
 
-def _soak(trial: Trial, duration_s: float, is_constant: bool, console: Console) -> int:
-    traffic = trial.traffic = ChangingTraffic(trial, is_constant)
+def _soak(trial: Trial, duration_s: float, is_constant: bool, pace: float, console: Console) -> int:
+    traffic = trial.traffic = ChangingTraffic(trial, is_constant, pace, duration_s)
     with pinned(WORKER_CORES):
         (worker,) = trial.start_workers(1)
     traffic.start()
@@ -138,8 +149,9 @@ def _soak(trial: Trial, duration_s: float, is_constant: bool, console: Console) 
     with console.status("comparing with the core in one piece"):
         verdict = trial.verdict()
     _print(samples, console)
-    too_short = "" if duration_s >= SETTLED_S else " (too short a run: ten minutes of windows still fill up)"
-    console.print(f"memory after warm-up: {_slope(samples):+.1f} MB an hour{too_short}", highlight=False)
+    too_short = "" if pace * duration_s >= SETTLED_S else " (too short a run: what tenants remember of a day fills up)"
+    slope = _slope(samples) / pace
+    console.print(f"memory after warm-up: {slope:+.2f} MB an hour of event time{too_short}", highlight=False)
     console.print(_states(trial, traffic.tenants, duration_s), highlight=False)
     console.print(f"verdict: {verdict}", highlight=False)
     problems = _growth(samples) + ([] if verdict.is_exact else ["states, decisions or dead letters differ"])

@@ -146,9 +146,9 @@ def _soak(trial: Trial, duration_s: float, is_constant: bool, pace: float, conso
         (worker,) = trial.start_workers(1)
     traffic.start()
     samples = _watch(worker, duration_s, console)
+    _print(samples, console)
     with console.status("comparing with the core in one piece"):
         verdict = trial.verdict()
-    _print(samples, console)
     too_short = "" if pace * duration_s >= SETTLED_S else " (too short a run: what tenants remember of a day fills up)"
     slope = _slope(samples) / pace
     console.print(f"memory after warm-up: {slope:+.2f} MB an hour of event time{too_short}", highlight=False)

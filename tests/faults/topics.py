@@ -67,6 +67,7 @@ class CommittedRecords:
             if first := self._consumer.poll(0.1):
                 for message in (first, *self._consumer.consume(5_000, 0)):
                     self._take(message)
+                deadline = time.monotonic() + ANSWER_S
         return self.records[begun:]
 
     def _ends(self, deadline: float) -> dict[int, int]:

@@ -17,13 +17,18 @@ _REQUESTS_60S = CODES.index("requests_60s")
 
 def expect(state: TenantState, index: int, minute: int) -> Expectation | CountExpectation | ShareExpectation:
     """What is usual for a feature, given by its place in ``FEATURES``, in a window that ends with a minute."""
+    return expect_in(state, index, shifts(state, minute))
+
+
+def expect_in(state: TenantState, index: int, hour: Shifts) -> Expectation | CountExpectation | ShareExpectation:
+    """The same, given the ``shifts`` of the minute."""
     if index == GROWTH and state.growth is not None:
         return state.growth.expect()
     baseline = state.baselines[index] if index < len(state.baselines) else None
     baseline, feature = baseline or Baseline(), FEATURES[index]
     if feature.recent:
         return baseline.expect_recent(feature.recent)
-    expectation = baseline.expect(feature.prior, shifts(state, minute)[SHIFTS[index]])
+    expectation = baseline.expect(feature.prior, hour[SHIFTS[index]])
     if index in SHARES and state.light is not None and state.light.judged is not None:
         return ShareExpectation(expectation, state.light.judged.requests)
     return expectation

@@ -176,16 +176,10 @@ def reaching(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]
         s
         for s in scored
         if s.score >= bar.score
-        and may(policy, s.feature, bar)
+        and policy.features[s.feature.code].may(bar.rung, bar.simulated)
         and s.value > floor_for(policy, s.place, bar.rung, s.expectation, is_known=s.is_known)
     ]
     return alone + [s for s in _together(policy, scored, bar) if s not in alone]
-
-
-def may(policy: Policy, feature: Feature, step: Bar | Step) -> bool:
-    """Whether a feature may take its subject to a rung, by itself."""
-    rule = policy.features[feature.code]
-    return rule.up_to.severity >= step.rung.severity and (step.simulated or rule.mode == "enforced")
 
 
 def _together(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]:

@@ -15,6 +15,7 @@ STRIKE_MEMORY_MS = 86_400_000
 #: still meets it; then the key is forgotten.
 RELEASE_KEEP_MS = 86_400_000
 _NEVER = 1 << 62
+_ALLOW = Action.ALLOW
 
 
 class Verdict(StrEnum):
@@ -58,7 +59,7 @@ class Standing(Struct, array_like=True, gc=False):
     @property
     def is_up(self) -> bool:
         """Whether the subject stands on a rung at all."""
-        return self.rung is not Action.ALLOW
+        return self.rung is not _ALLOW
 
 
 #: (verdict, half of the life is over, cool-down is over) → move. Everything else stays.
@@ -77,7 +78,7 @@ def reachable(policy: Policy, standing: Standing | None, now_ms: int, can_deny: 
     Without ``can_deny``, none that would take something from a subject which has it still.
     """
     if can_deny and (standing is None or not standing.is_up):
-        return [step for step in policy.steps if step.rule.after_s == 0]
+        return policy.first_steps
     place, waited_ms, is_denied = rank(Action.ALLOW, True), 0, False
     is_denied_in_truth = False
     if standing and standing.is_up:

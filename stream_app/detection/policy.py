@@ -111,16 +111,6 @@ class Policy(BaseModel):
         return Policy.model_validate(content | {"overrides": []})
 
     @cached_property
-    def up_to(self) -> list[Action]:
-        """Highest rung of each feature in the order of ``FEATURES``; allow where the policy does not use it."""
-        return [self.features[f.code].up_to if f.code in self.features else Action.ALLOW for f in FEATURES]
-
-    @cached_property
-    def is_shadowing(self) -> list[bool]:
-        """Whether each feature, in the order of ``FEATURES``, leads to simulated decisions only."""
-        return [f.code in self.features and self.features[f.code].mode == "shadow" for f in FEATURES]
-
-    @cached_property
     def steps(self) -> list[Step]:
         """All ways up, lowest first; a rung may be there twice, simulated and enforced."""
         steps = []
@@ -128,9 +118,24 @@ class Policy(BaseModel):
             is_enforced = self.mode == "enforced" and rule.mode == "enforced"
             if is_enforced:
                 steps.append(Step(rung, rule, False))
-            if not is_enforced or any(self.is_shadowing):
+            if not is_enforced or any(rule.mode == "shadow" for rule in self.features.values()):
                 steps.append(Step(rung, rule, True))
         return sorted(steps, key=lambda step: step.rank)
+
+    @cached_property
+    def first_steps(self) -> list[Step]:
+        """Those open to a subject on no rung, lowest first."""
+        return [step for step in self.steps if step.rule.after_s == 0]
+
+    @cached_property
+    def first_rungs(self) -> list[list[Action]]:
+        """``rungs_for`` ``first_steps`` for each feature in the order of ``FEATURES``."""
+        return [self.rungs_for(f.code, self.first_steps) for f in FEATURES]
+
+    def rungs_for(self, code: str, steps: list[Step]) -> list[Action]:
+        """Where one feature by itself may take a subject by some steps."""
+        rule = self.features.get(code)
+        return [] if rule is None else [step.rung for step in steps if rule.may(step.rung, step.simulated)]
 
     @property
     def simulated(self) -> bool:

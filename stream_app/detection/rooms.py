@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from math import inf
 
+from stream_app.detection.decisions import Action
 from stream_app.detection.features import FEATURES, Counter
-from stream_app.detection.floors import expect, floor_for, is_known, least_floors
-from stream_app.detection.judgement import may
+from stream_app.detection.floors import expect_in, floor_for, is_known, least_floors, shifts
 from stream_app.detection.policy import Policy
+from stream_app.detection.rhythms import Shifts
 from stream_app.detection.rules import Step
 from stream_app.detection.state import TenantState
 
@@ -15,7 +16,7 @@ _COUNTERS, _MOST_COUNTERS = tuple(int(feature.counter or 0) for feature in FEATU
 
 
 def room(
-    state: TenantState, policy: Policy, values: Sequence[tuple[int, float]], steps: Sequence[Step], minute: int
+    state: TenantState, policy: Policy, values: Sequence[tuple[int, float]], steps: list[Step], minute: int
 ) -> tuple[list[float], bool]:
     """How far each counter (``features.Counter``) may grow in a minute until some sum may reach one of ``steps``.
 
@@ -23,27 +24,41 @@ def room(
     are the room. Later sums never exceed today's plus what is counted, because windows only lose panes as they slide,
     so the room stays a safe one until baseline, policy, standing or the hour of the day change.
     """
-    left = [inf] * _MOST_COUNTERS
     floors = least_floors(state, policy)
-    has_levels = any(value > floors[index] for index, value in values)
-    for index, value in values:
-        level = _trip_level(state, policy, index, steps, minute) if has_levels else floors[index]
-        counter = _COUNTERS[index]
-        left[counter] = min(left[counter], level - value)
-    return left, has_levels
+    above = [index for index, value in values if value > floors[index]]
+    places = [index for index, _ in values]
+    levels = _trip_levels(state, policy, places, steps, minute) if above else [floors[index] for index in places]
+    left = [inf] * _MOST_COUNTERS
+    for (index, value), level in zip(values, levels, strict=True):
+        counter, most = _COUNTERS[index], level - value
+        if most < left[counter]:  # noqa: PLR1730 - a call less for every sum
+            left[counter] = most
+    return left, bool(above)
 
 
-def _trip_level(state: TenantState, policy: Policy, index: int, steps: Sequence[Step], minute: int) -> float:
-    """The value above which a feature reaches one of ``steps``; infinite when it may not reach any."""
-    feature = FEATURES[index]
-    if feature.code not in policy.features:
-        return inf
-    rungs = [step.rung for step in steps if may(policy, feature, step)]
-    if not rungs:
-        return inf
-    expectation, known = expect(state, index, minute), is_known(state)
-    floors = [floor_for(policy, index, rung, expectation, is_known=known) for rung in rungs]
+def _trip_levels(
+    state: TenantState, policy: Policy, places: Sequence[int], steps: list[Step], minute: int
+) -> list[float]:
+    """The values above which features reach one of ``steps``; infinite when one may not reach any."""
+    hour, known, is_first = shifts(state, minute), is_known(state), steps is policy.first_steps
+    found = []
+    for index in places:
+        rungs = policy.first_rungs[index] if is_first else policy.rungs_for(FEATURES[index].code, steps)
+        found.append(_trip_level(state, policy, index, rungs, hour, is_known=known) if rungs else inf)
+    return found
+
+
+def _trip_level(
+    state: TenantState, policy: Policy, index: int, rungs: Sequence[Action], hour: Shifts, *, is_known: bool
+) -> float:
+    """The value above which a feature reaches one of ``rungs``, whose levels rise."""
+    expectation = expect_in(state, index, hour)
+    floor = floor_for(policy, index, rungs[0], expectation, is_known=is_known)
     level = expectation.level(policy.quantiles[rungs[0]])
-    if level >= floors[0]:  # the levels of higher rungs are higher
+    if level >= floor:
         return level
-    return min(map(max, floors, (expectation.level(policy.quantiles[rung]) for rung in rungs)))
+    for rung in rungs[1:]:
+        other = floor_for(policy, index, rung, expectation, is_known=is_known)
+        if other < floor:
+            floor = min(floor, max(other, expectation.level(policy.quantiles[rung])))
+    return floor

@@ -82,6 +82,10 @@ class FeatureRule(BaseModel):
         """The floor of newcomers, for what denies."""
         return self.floor if self.newcomer_floor is None else max(self.floor, self.newcomer_floor)
 
+    def may(self, rung: Action, simulated: bool) -> bool:
+        """Whether the feature may take its subject to a rung, by itself."""
+        return self.up_to.severity >= rung.severity and (simulated or self.mode == "enforced")
+
 
 class RungChange(BaseModel):
     """Other scores of one rung; what is not given stays."""
@@ -209,6 +213,10 @@ class SmallTenants(BaseModel):
     up_to: Rung = Action.OBSERVE
 
 
+#: A member of an enumeration that is named costs a call.
+_DENYING = frozenset(action for action in Action if action.severity >= Action.THROTTLE.severity)
+
+
 class Step(NamedTuple):
     """One way up the ladder: a rung, and whether it would be simulated."""
 
@@ -224,7 +232,7 @@ class Step(NamedTuple):
 
 def denies(rung: Action) -> bool:
     """Whether a rung takes anything away from its subject."""
-    return rung.severity >= Action.THROTTLE.severity
+    return rung in _DENYING
 
 
 def rank(rung: Action, simulated: bool) -> tuple[bool, int, bool]:

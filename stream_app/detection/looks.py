@@ -1,5 +1,6 @@
 """A look at a tenant whose room is used apart: is a rung reached, and how far may each counter grow from here."""
 
+from collections.abc import Sequence
 from math import inf
 
 from stream_app.detection.accounts import busiest, fingerprint, responsible_account, set_apart, without
@@ -18,7 +19,7 @@ from stream_app.detection.series_windows import series_values
 from stream_app.detection.state import PartitionState, TenantState
 from stream_app.detection.windows import MINUTE_MS
 
-_NEVER_MS = 1 << 62
+_NEVER_MS, _COUNTERS = 1 << 62, len(Counter)
 
 
 def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, account_id: str) -> Decision | None:
@@ -28,8 +29,9 @@ def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, a
     apart to, it is the account that is judged. Mostly no sum is beyond the level of any rung, and nothing is judged.
     """
     state = tenant.state
-    if not (state.accounts or state.pending or set_apart(state, policy, tenant.tenant_id, cause.now_ms)):
-        _make_room(tenant, policy, cause)
+    apart = set_apart(state, policy, tenant.tenant_id, cause.now_ms)
+    if not (state.accounts or state.pending or apart):
+        _make_room(tenant, policy, cause, apart)
         if not tenant.is_room_used():
             return None
     return _judge(tenant, policy, around, cause, account_id)
@@ -71,17 +73,16 @@ def _judge(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause,
                 tenant.due = tenant.next_due()
     if is_of_tenant:
         state.pending = waiting
-    _make_room(tenant, policy, cause)
+    _make_room(tenant, policy, cause, set_apart(state, policy, tenant.tenant_id, now_ms))
     if is_anothers:
         tenant.holds_until_ms = 0  # that account's next request decides, and any may be that
     return decision
 
 
-def _make_room(tenant: Tenant, policy: Policy, cause: Cause) -> None:
+def _make_room(tenant: Tenant, policy: Policy, cause: Cause, apart: Sequence[str]) -> None:
     """How far the counters may grow before the tenant, or an account of it on a rung of its own, must be judged."""
     state, now_ms = tenant.state, cause.now_ms
-    tenant.room, tenant.holds_until_ms, tenant.has_levels = [inf] * len(Counter), _NEVER_MS, False
-    apart = set_apart(state, policy, tenant.tenant_id, now_ms)
+    tenant.room, tenant.holds_until_ms, tenant.has_levels = [inf] * _COUNTERS, _NEVER_MS, False
     for account_id in (None, *apart):
         subject = Subject(tenant.tenant_id, account_id)
         rules = policy_for(state, policy, subject, now_ms)

@@ -22,19 +22,21 @@ class Tenant:
 
     ``room`` is how much each counter (``features.Counter``) may still grow before it must be judged, nothing at first;
     it holds for events before ``holds_until_ms``, and ``has_levels`` when it rests on baselines and not on floors
-    alone. ``due`` is the earliest minute to close, ``is_changed`` whether the next snapshot will have the tenant.
+    alone. ``counts`` are those of ``account`` in the current pane; ``added`` and ``client`` are what the current minute
+    was told last, so that it is not told the same again. ``due`` is the earliest minute to close, ``is_changed``
+    whether the next snapshot will have the tenant.
     """
 
     __slots__ = (
         *(
             "account",
+            "added",
             "client",
             "counts",
             "due",
             "has_levels",
             "holds_until_ms",
             "is_changed",
-            "is_counted",
             "minute",
             "pane",
         ),
@@ -51,10 +53,9 @@ class Tenant:
         self.pane_index = -1
         self.pane: Pane | None = None
         self.minute: Minute | None = None
-        self.account = ""
+        self.account = self.added = ""
         self.client: Client | UnsetType = UNSET
         self.counts = Counts()
-        self.is_counted = False
         self.due = self.next_due()
 
     def open_pane(self, index: int, offset: int, time_ms: int, event_id: str) -> Pane:
@@ -66,7 +67,9 @@ class Tenant:
         minute = windows.minutes.get(index // PANES)
         if minute is None:
             minute = windows.minutes[index // PANES] = Minute()
-        self.pane_index, self.pane, self.minute, self.account, self.client = index, pane, minute, "", UNSET
+        if minute is not self.minute:
+            self.minute, self.added, self.client = minute, "", UNSET
+        self.pane_index, self.pane, self.account = index, pane, ""
         self.due = min(self.due, index // PANES)
         return pane
 
@@ -99,14 +102,13 @@ class Tenant:
         if event.account_id != self.account:
             self.account = event.account_id
             self.counts = pane.counts_of(crc32(event.account_id.encode()))
-            self.is_counted = False
         counts = self.counts
         if self._add(event, pane):
             counts.requests += 1
             counts.input_tokens += event.input_tokens
             counts.output_tokens += event.output_tokens
-            if not self.is_counted:
-                self.is_counted = True
+            if event.account_id != self.added:
+                self.added = event.account_id
                 minute.add_account(event.account_id)
             minute.add_model(event.model)
             client, known = event.client, self.client

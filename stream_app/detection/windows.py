@@ -106,11 +106,12 @@ class Minute(Struct, array_like=True, gc=False):
     def add_model(self, model: str) -> None:
         """Count a request to a model."""
         models = self.models
-        if model not in models:
+        requests = models.get(model)
+        if requests is None:
             if len(models) >= MAX_MODELS:
                 model = OTHER_MODELS
-            models.setdefault(model, 0)
-        models[model] += 1
+            requests = models.get(model, 0)
+        models[model] = requests + 1
 
 
 class Windows(Struct, array_like=True, gc=False):

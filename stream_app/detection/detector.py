@@ -158,7 +158,7 @@ class Detector:
     def _read(self, record: Record) -> tuple[list[Event | Rejected], str | None]:
         """What a record holds, and whose it is if the tenant belongs here."""
         items = decode_record(record.value, record.headers)
-        owner = owner_of(items)
+        owner = first.tenant_id if isinstance(first := items[0], Event) else owner_of(items)
         if owner not in self._tenants.live and partition_of(owner or "", self._partitions) != self._partition:
             owner = None
         return items, owner
@@ -223,7 +223,10 @@ class Detector:
         tally.newest_event_ms = max(tally.newest_event_ms, time_ms)
 
     def _set_clock(self) -> None:
-        self._closable = self._state.watermark.time_ms // MINUTE_MS - 1
+        closable = self._state.watermark.time_ms // MINUTE_MS - 1
+        if closable == self._closable:
+            return
+        self._closable = closable
         self._tenants.forget_idle(self._closable)
         if (day := sealable_day(self._closable)) > self._state.population.sealed_day:
             self._close_due(1 << 62, self._state.watermark.time_ms, gathered_until(day))  # whatever was not closed yet

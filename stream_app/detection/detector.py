@@ -166,7 +166,7 @@ class Detector:
     def _take_each(self, items: list[Event | Rejected], places: range, owner: str | None, record: Record) -> None:
         for place in places:
             item = items[place]
-            no = item if isinstance(item, Rejected) else self._take(item, owner, record)
+            no = self._take(item, owner, record) if isinstance(item, Event) else item
             if no is not None:
                 index, original = place if len(items) > 1 else no.index, record.value or b""
                 self._tally.rejected += 1
@@ -218,7 +218,8 @@ class Detector:
             tally.late += time_ms < newest_ms - ALLOWED_LATENESS_MS
             return
         watermark.observe(tenant_id, time_ms)
-        self._set_clock()
+        if watermark.newest_ms != newest_ms:
+            self._set_clock()
         tally.late += time_ms < watermark.time_ms
         tally.newest_event_ms = max(tally.newest_event_ms, time_ms)
 

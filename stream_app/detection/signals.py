@@ -160,8 +160,11 @@ def _keep(values: list[str], value: str, most: int) -> None:
 
 
 def _count(counts: dict[str, int], name: str, most: int, rest: str | None) -> None:
-    if name not in counts and len(counts) >= most:
-        if rest is None:
-            return
-        name = rest
-    counts[name] = counts.get(name, 0) + 1
+    known = counts.get(name)
+    if known is None:
+        if len(counts) >= most:
+            if rest is None:
+                return
+            name = rest
+        known = counts.get(name, 0)
+    counts[name] = known + 1

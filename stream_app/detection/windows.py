@@ -252,7 +252,8 @@ def _sum(parts: list[Pane | Minute], without: Sequence[int] = ()) -> Totals:
         output_tokens += part.output_tokens
         errors += part.errors
         denied += part.denied
-        for account in without:
+    for account in without:
+        for part in parts:
             if (counts := part.heavy.get(account)) is not None:
                 requests -= counts.requests
                 input_tokens -= counts.input_tokens

@@ -14,7 +14,7 @@ from stream_app.detection.events import Event, is_served
 from stream_app.detection.explanations import Cause
 from stream_app.detection.growths import gathered_until, sealable_day
 from stream_app.detection.live_tenants import Tenant
-from stream_app.detection.looks import look
+from stream_app.detection.looks import look, make_first_room
 from stream_app.detection.operators import Forget, Instruction, Override, Release, SetPolicy, Watch
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
@@ -234,6 +234,8 @@ class Detector:
             self._state.population.seal(day)
 
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
+        if make_first_room(tenant, self.policy):
+            return
         newest, due = max(tenant.state.windows.panes, default=time_ms // PANE_MS), tenant.due
         cause = Cause(*self._place, record.offset, time_ms, newest, event.id)
         decision = look(tenant, self.policy, self._state, cause, event.account_id)

@@ -78,7 +78,7 @@ def reachable(policy: Policy, standing: Standing | None, now_ms: int, can_deny: 
     Without ``can_deny``, none that would take something from a subject which has it still.
     """
     if can_deny and (standing is None or not standing.is_up):
-        return policy.first_steps
+        return policy.reach.steps
     place, waited_ms, is_denied = rank(Action.ALLOW, True), 0, False
     is_denied_in_truth = False
     if standing and standing.is_up:

@@ -17,9 +17,29 @@ from stream_app.detection.rooms import room
 from stream_app.detection.rulings import judge, standing_of
 from stream_app.detection.series_windows import series_values
 from stream_app.detection.state import PartitionState, TenantState
-from stream_app.detection.windows import MINUTE_MS
+from stream_app.detection.windows import MINUTE_MS, PANES
 
 _NEVER_MS, _COUNTERS = 1 << 62, len(Counter)
+
+
+def make_first_room(tenant: Tenant, policy: Policy) -> bool:
+    """Room for a newcomer of whom nobody has said anything: all its sums are its only pane's. False if not enough."""
+    state, windows = tenant.state, tenant.state.windows
+    if policy.overrides or policy.allow_list or policy.watchlist or state.baselines:
+        return False
+    if len(windows.panes) != 1 or len(windows.minutes) != 1:
+        return False
+    if state.standing or state.accounts or state.pending or state.overrides or state.watches or state.soft_starts:
+        return False
+    ((index, pane),) = windows.panes.items()
+    if index // PANES <= windows.closed_minute:
+        return False
+    counted = pane.requests, pane.input_tokens, pane.output_tokens, pane.errors
+    room = [left - count for left, count in zip(policy.reach.room, counted, strict=True)]
+    if min(room) < 0:
+        return False
+    tenant.room, tenant.holds_until_ms, tenant.has_levels = room, _NEVER_MS, False
+    return True
 
 
 def look(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause, account_id: str) -> Decision | None:

@@ -11,6 +11,7 @@ from stream_app.detection.decisions import Action, split_key
 from stream_app.detection.features import CODES, FEATURES
 from stream_app.detection.link_rules import LinkRules
 from stream_app.detection.problems import problem
+from stream_app.detection.reaches import Reach, reach_of
 from stream_app.detection.rules import (
     AllowEntry,
     Circumstances,
@@ -123,19 +124,9 @@ class Policy(BaseModel):
         return sorted(steps, key=lambda step: step.rank)
 
     @cached_property
-    def first_steps(self) -> list[Step]:
-        """Those open to a subject on no rung, lowest first."""
-        return [step for step in self.steps if step.rule.after_s == 0]
-
-    @cached_property
-    def first_rungs(self) -> list[list[Action]]:
-        """``rungs_for`` ``first_steps`` for each feature in the order of ``FEATURES``."""
-        return [self.rungs_for(f.code, self.first_steps) for f in FEATURES]
-
-    def rungs_for(self, code: str, steps: list[Step]) -> list[Action]:
-        """Where one feature by itself may take a subject by some steps."""
-        rule = self.features.get(code)
-        return [] if rule is None else [step.rung for step in steps if rule.may(step.rung, step.simulated)]
+    def reach(self) -> Reach:
+        """What a subject on no rung may reach."""
+        return reach_of(self.features, self.floors, self.steps)
 
     @property
     def simulated(self) -> bool:

@@ -7,6 +7,7 @@ from stream_app.detection.decisions import Action
 from stream_app.detection.features import FEATURES, Counter
 from stream_app.detection.floors import expect_in, floor_for, is_known, least_floors, shifts
 from stream_app.detection.policy import Policy
+from stream_app.detection.reaches import rungs_for
 from stream_app.detection.rhythms import Shifts
 from stream_app.detection.rules import Step
 from stream_app.detection.state import TenantState
@@ -40,10 +41,10 @@ def _trip_levels(
     state: TenantState, policy: Policy, places: Sequence[int], steps: list[Step], minute: int
 ) -> list[float]:
     """The values above which features reach one of ``steps``; infinite when one may not reach any."""
-    hour, known, is_first = shifts(state, minute), is_known(state), steps is policy.first_steps
+    hour, known, is_first = shifts(state, minute), is_known(state), steps is policy.reach.steps
     found = []
     for index in places:
-        rungs = policy.first_rungs[index] if is_first else policy.rungs_for(FEATURES[index].code, steps)
+        rungs = policy.reach.rungs[index] if is_first else rungs_for(policy.features, FEATURES[index].code, steps)
         found.append(_trip_level(state, policy, index, rungs, hour, is_known=known) if rungs else inf)
     return found
 

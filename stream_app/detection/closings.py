@@ -79,11 +79,9 @@ def _close_minute(  # noqa: PLR0917
         rules = rules.without_small_floors
         scored = score_values(state, rules, asked if is_up else served, minute)
     busy = _busiest(state, minute, closed, left_out)
-    asking = _asking(state, rules, busy, minute)
-    found = [
-        _judge_account(Subject(tenant_id, name), state, policy, around.services, cause)
-        for name in dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
-    ]
+    asking = _asking(state, rules, busy, minute) if busy else []
+    names = dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
+    found = [_judge_account(Subject(tenant_id, name), state, policy, around.services, cause) for name in names]
     if standing is None or not denies(standing.rung):
         learn(state, rules, minute, (_untold(state, served, block) if light else served) + busy)
     state.pending = []

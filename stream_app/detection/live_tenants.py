@@ -180,13 +180,14 @@ class Tenant:
         """The earliest minute whose close would change anything; very large when none would."""
         state, windows = self.state, self.state.windows
         closed = windows.closed_minute
-        due = NEVER
-        for index in windows.panes:
-            minute = index // PANES
-            due = min(due, minute if minute > closed else block_end(closed + 1))
-        for minute in windows.minutes:
-            if closed < (end := block_end(minute)) < due:
-                due = end
+        next_end = block_end(closed + 1)
+        waiting = [minute for index in windows.panes if (minute := index // PANES) > closed]
+        due = min(waiting, default=NEVER)
+        if len(waiting) < len(windows.panes):
+            due = min(due, next_end)
+        first = next_end - LONG_MINUTES
+        if newer := [minute for minute in windows.minutes if minute > first]:
+            due = min(due, block_end(min(newer)))
         for wakes_ms in _times_to_wake(state):
             due = min(due, max(closed + 1, _minute_ending_by(wakes_ms)))
         return due

@@ -123,22 +123,20 @@ class Windows(Struct, array_like=True, gc=False):
 
     def close_minute(self, minute: int) -> Minute | None:
         """Sum up a minute's panes; ``None`` when the tenant was silent in it."""
-        for index in range(minute * PANES, minute * PANES + PANES):
-            if pane := self.panes.get(index):
-                closed = self.minutes[minute]
-                closed.requests += pane.requests
-                closed.input_tokens += pane.input_tokens
-                closed.output_tokens += pane.output_tokens
-                closed.errors += pane.errors
-                closed.denied += pane.denied
-                _merge(closed.heavy, pane.heavy)
         self.closed_minute = minute
-        found = self.minutes.get(minute)
-        if found is not None:
-            found.heavy = _heaviest(found.heavy)
-            if found.shape is not None:
-                found.shape.recent = {}
-        return found
+        closed = self.minutes.get(minute)
+        if closed is None:
+            return None
+        first = minute * PANES
+        panes = [pane for index in range(first, first + PANES) if (pane := self.panes.get(index)) is not None]
+        total = _sum([closed, *panes])
+        closed.requests, closed.input_tokens, closed.output_tokens, closed.errors, closed.denied = total
+        for pane in panes:
+            _merge(closed.heavy, pane.heavy)
+        closed.heavy = _heaviest(closed.heavy)
+        if closed.shape is not None:
+            closed.shape.recent = {}
+        return closed
 
     def counts_all(self, minute: int) -> bool:
         """Whether all accounts of a minute that closes were counted apart: then their order does not matter."""

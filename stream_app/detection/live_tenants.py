@@ -22,9 +22,9 @@ class Tenant:
 
     ``room`` is how much each counter (``features.Counter``) may still grow before it must be judged, nothing at first;
     it holds for events before ``holds_until_ms``, and ``has_levels`` when it rests on baselines and not on floors
-    alone. ``counts`` are those of ``account`` in the current pane; ``added`` and ``client`` are what the current minute
-    was told last, so that it is not told the same again. ``due`` is the earliest minute to close, ``is_changed``
-    whether the next snapshot will have the tenant.
+    alone. ``counts`` are those of ``account`` in the current pane. ``added`` is the account that the current minute was
+    told last, ``client`` the client that minute and signal were told last, so that neither is told again. ``due`` is
+    the earliest minute to close, ``is_changed`` whether the next snapshot will have the tenant.
     """
 
     __slots__ = (
@@ -37,6 +37,7 @@ class Tenant:
             "has_levels",
             "holds_until_ms",
             "is_changed",
+            "is_other_client",
             "minute",
             "pane",
         ),
@@ -55,6 +56,7 @@ class Tenant:
         self.minute: Minute | None = None
         self.account = self.added = ""
         self.client: Client | UnsetType = UNSET
+        self.is_other_client = True
         self.counts = Counts()
         self.due = self.next_due()
 
@@ -111,12 +113,14 @@ class Tenant:
                 self.added = event.account_id
                 minute.add_account(event.account_id)
             minute.add_model(event.model)
-            client, known = event.client, self.client
+            client = event.client
+            self.is_other_client = is_other = self.client != client
             self.client = client
-            minute.shape = add_shape(minute.shape, event, known != client)
+            minute.shape = add_shape(minute.shape, event, is_other)
             if event.prompt is not UNSET:
                 follow(self.state, event, time_ms)
             return True
+        self._forget_client()
         counts.denied += 1
         if event.status_code >= FAILED_STATUS:
             minute.failed += 1
@@ -127,6 +131,7 @@ class Tenant:
 
         ``closed`` is the last minute that the watermark has closed; from now on it is the tenant's, too.
         """
+        self._forget_client()
         windows = self.state.windows
         windows.closed_minute = max(windows.closed_minute, closed)
         if minute > windows.closed_minute - LONG_MINUTES:
@@ -166,7 +171,7 @@ class Tenant:
         gathering = self.state.gathering
         if gathering is None:
             gathering = self.state.gathering = Gathering()
-        gathering.add(event, time_ms)
+        gathering.add(event, time_ms, self.is_other_client)
         return [] if time_ms - gathering.sent_ms < SIGNAL_EVERY_MS else self.signal(time_ms, partition)
 
     def signal(self, now_ms: int, partition: int) -> list[EmitSignal]:
@@ -174,7 +179,12 @@ class Tenant:
         gathering = self.state.gathering
         if gathering is None or not gathering.is_due(now_ms):
             return []
+        self._forget_client()
         return [EmitSignal(gathering.take(self.tenant_id, partition, now_ms))]
+
+    def _forget_client(self) -> None:
+        """Whatever the next event's client is, the minute and the next signal may not know it."""
+        self.client, self.is_other_client = UNSET, True
 
     def next_due(self) -> int:
         """The earliest minute whose close would change anything; very large when none would."""

@@ -80,14 +80,17 @@ class Gathering(Struct, array_like=True, gc=False):
         """Whether there is something to tell and it is time to."""
         return self.requests > 0 and now_ms - self.sent_ms >= SIGNAL_EVERY_MS
 
-    def add(self, event: Event, time_ms: int) -> None:
-        """Take in an event: under two microseconds for one of the first ``MAX_SAMPLED``, a tenth of that after."""
+    def add(self, event: Event, time_ms: int, is_other_client: bool = True) -> None:
+        """Take in an event: under two microseconds for one of the first ``MAX_SAMPLED``, a tenth of that after.
+
+        ``is_other_client`` is whether the client may not be among the profile's yet.
+        """
         self.requests += 1
         self.profile.tokens += event.output_tokens
         if time_ms > self.newest_ms:  # noqa: PLR1730 - a call less for every event
             self.newest_ms = time_ms
         if self.requests <= MAX_SAMPLED:
-            _sample(self.profile, event)
+            _sample(self.profile, event, is_other_client)
 
     def take(self, tenant_id: str, partition: int, now_ms: int) -> Signal:
         """The signal; gathering begins anew."""
@@ -100,11 +103,11 @@ class Gathering(Struct, array_like=True, gc=False):
         return signal
 
 
-def _sample(profile: Profile, event: Event) -> None:
+def _sample(profile: Profile, event: Event, is_other_client: bool) -> None:
     _count(profile.models, event.model, MAX_MODELS, OTHER_MODELS)
     if event.account is not UNSET:
         _sample_account(profile, event.account)
-    if event.client is not UNSET:
+    if is_other_client and event.client is not UNSET:
         _sample_client(profile, event.client)
     if event.prompt is not UNSET:
         _sample_prompt(profile, event.prompt)

@@ -62,7 +62,7 @@ def _close_minute(  # noqa: PLR0917
     end_ms = (minute + 1) * MINUTE_MS
     apart = set_apart(state, policy, tenant_id, end_ms)
     left_out = without(apart)
-    served, asked, light, block = closed_values(state, minute, around.services, left_out)
+    served, asked, light, block = closed_values(state, minute, around.services, left_out, closed)
     if state.light is not None:
         state.light.judged = light
     cause = Cause(*place, state.last_offset, end_ms, minute * PANES + PANES - 1)

@@ -27,7 +27,7 @@ from stream_app.detection.scorers import CountExpectation, Expectation, ShareExp
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import PANES, Totals
+from stream_app.detection.windows import PANES, Minute, Totals
 
 #: How many independent shapes three moving together are taken for.
 _TOGETHER_POWER = 1.5
@@ -119,10 +119,19 @@ class ClosedMinute(NamedTuple):
     block: Part | None = None
 
 
-def closed_values(state: TenantState, minute: int, services: Services, without: Sequence[int] = ()) -> ClosedMinute:
-    """Values of all features in the windows that end with a closed minute, sums without those of some accounts."""
+def closed_values(
+    state: TenantState, minute: int, services: Services, without: Sequence[int] = (), closed: Minute | None = None
+) -> ClosedMinute:
+    """Values of all features in the windows that end with a closed minute, sums without those of some accounts.
+
+    ``closed`` is the minute itself when it was closed just now: it has the sums of its panes, and nothing late yet.
+    """
     windows = state.windows
-    short, long = windows.sum_panes(minute * PANES + PANES - 1, without), windows.sum_long(minute, without)
+    if closed is None or without:
+        short = windows.sum_panes(minute * PANES + PANES - 1, without)
+    else:
+        short = closed.requests, closed.input_tokens, closed.output_tokens, closed.errors, closed.denied
+    long = windows.sum_long(minute, without)
     peak, asked_peak = windows.peak_pane(minute, without)
     served = asked = _values_of((peak,), short, long)
     if long[-1]:

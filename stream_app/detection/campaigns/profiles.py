@@ -94,18 +94,13 @@ class Profiles:
         return row
 
     def _add_prompts(self, row: int, prompts: list[PromptSketch]) -> None:
-        count = int(self.prompts[row]) + len(prompts)
+        count, simhashes, templates = int(self.prompts[row]), self.simhashes[row], self.templates[row]
+        for prompt in prompts:
+            simhashes[count % PROMPTS] = int(prompt.simhash, 16) if prompt.simhash else 0
+            hashes = [value_hash(template) for template in prompt.templates[:TEMPLATES]]
+            templates[count % PROMPTS] = hashes + [0] * (TEMPLATES - len(hashes)) if hashes else 0
+            count += 1
         self.prompts[row] = count
-        newest = prompts[-PROMPTS:]
-        first = (count - len(newest)) % PROMPTS
-        self._put_prompts(row, first, newest[: PROMPTS - first])
-        self._put_prompts(row, 0, newest[PROMPTS - first :])
-
-    def _put_prompts(self, row: int, first: int, prompts: list[PromptSketch]) -> None:
-        if prompts:
-            places = slice(first, first + len(prompts))
-            self.simhashes[row, places] = [int(p.simhash, 16) if p.simhash else 0 for p in prompts]
-            self.templates[row, places] = [_first_hashes(p.templates) for p in prompts]
 
     def _add_links(self, row: int, profile: Profile) -> None:
         self._put("payment", row, _one(profile.payment_fp))
@@ -189,11 +184,6 @@ class Profiles:
         for row, values in enumerate(exchanged):
             if values:
                 self.exchanged[row] = np.frombuffer(values, np.int32)
-
-
-def _first_hashes(templates: list[str]) -> list[int]:
-    hashes = [value_hash(template) for template in templates[:TEMPLATES]]
-    return hashes + [0] * (TEMPLATES - len(hashes))
 
 
 def _one(value: str | UnsetType) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ silent. They are learned once per ten requests.
 """
 
 from collections.abc import Sequence
+from operator import add
 
 from msgspec import Struct, field
 from msgspec.structs import astuple
@@ -116,9 +117,9 @@ def light_values(
         chosen.append(part)
     if requests < least:
         return None, []
-    total = _merged(chosen[::-1])
-    window = LightWindow(requests, max(total.last - total.first + 1, LONG_MINUTES))
-    return (window, _values(total)) if minute - total.last < window.minutes else (None, [])
+    first, last = chosen[-1].first, chosen[0].last
+    window = LightWindow(requests, max(last - first + 1, LONG_MINUTES))
+    return (window, _values(_merged(chosen[::-1]))) if minute - last < window.minutes else (None, [])
 
 
 def _values(total: Part) -> list[tuple[int, float]]:
@@ -161,7 +162,7 @@ def _sums(shapes: Sequence[Shape]) -> list[int | float]:
         return []
     sums: list[int | float] = list(astuple(shapes[0])[: len(SUMMED)])
     for shape in shapes[1:]:
-        sums = [one + other for one, other in zip(sums, astuple(shape), strict=False)]
+        sums = list(map(add, sums, astuple(shape)))
     for place in _LEFT_OUT:
         sums[place] = 0
     return _short(sums)
@@ -177,7 +178,7 @@ def _merged(parts: Sequence[Part]) -> Part:
         total.input_tokens += part.input_tokens
         total.output_tokens += part.output_tokens
         if total.sums and part.sums:
-            total.sums = [one + other for one, other in zip(total.sums, part.sums, strict=True)]
+            total.sums = list(map(add, total.sums, part.sums))
         else:
             total.sums = total.sums or part.sums
     _short(total.sums)

@@ -128,11 +128,11 @@ class CampaignStage:
             weigh_partners(campaign, partners, now_ms)
         least = MIN_MEMBERS if self.exchange is None else LEAST_PART
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
-        none = np.zeros(len(people), np.bool_)
-        fits = [roles_of(campaign) > 0 if campaign.is_listed else none for campaign in self.memory.campaigns]
-        fitting = sum(fits, np.zeros(len(people), np.int32))
-        for campaign, own in zip(self.memory.campaigns, fits, strict=True):
-            elsewhere = fitting - own > 0
+        fitting = np.zeros(len(people), np.int32)
+        for campaign in self.campaigns:
+            fitting += roles_of(campaign) > 0
+        for campaign in self.memory.campaigns:
+            elsewhere = fitting - (roles_of(campaign) > 0 if campaign.is_listed else 0) > 0
             update_members(campaign, people, self.profiles, now_ms, elsewhere, self.told)
             count_tokens(campaign, self.profiles)
         share(self.memory.campaigns, people, self.profiles, self.exchange)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence, Set
 
-from stream_app.detection.features import CODES, FEATURES, PER_MINUTE, PER_TEN_MINUTES, SHIFTS
+from stream_app.detection.features import ASKING, CODES, FEATURES, PER_MINUTE, PER_TEN_MINUTES, SHIFTS
 from stream_app.detection.floors import expect, is_known, own_floor, shifts
 from stream_app.detection.policy import Policy
 from stream_app.detection.rhythms import Rhythm, Shifts
@@ -11,8 +11,10 @@ from stream_app.detection.state import TenantState
 from stream_app.detection.windows import MAX_MODELS, is_block_end
 
 #: Of each feature: its memory, its recent level if it is judged against one, its place among the hour's shifts, and
-#: whether it is a shape of some kind.
-_LEARNED = tuple((f.memory, f.recent, shift, bool(f.kind)) for f, shift in zip(FEATURES, SHIFTS, strict=True))
+#: whether it is how a client asks.
+_LEARNED = tuple(
+    (f.memory, f.recent, shift, i in ASKING) for i, (f, shift) in enumerate(zip(FEATURES, SHIFTS, strict=True))
+)
 #: What a window weighs in which a client asks in a way that leads to a rung.
 _DOUBTED = 0.1
 #: Share of the usual model mix that a closed ten-minute block replaces: a day of active blocks.
@@ -63,13 +65,13 @@ def _learn_windows(
 ) -> None:
     for index in places:
         if (value := known.get(index)) is not None:
-            (memory, recent, shift, is_shape), baseline = _LEARNED[index], baselines[index]
+            (memory, recent, shift, is_asking), baseline = _LEARNED[index], baselines[index]
             if baseline is None:
                 baseline = baselines[index] = Baseline()
             if recent:
                 baseline.learn_recent(value, memory, recent)
             else:
-                baseline.learn_one(value, memory, hour[shift], _DOUBTED if is_shape and index in doubted else 1.0)
+                baseline.learn_one(value, memory, hour[shift], _DOUBTED if is_asking and index in doubted else 1.0)
 
 
 def _most_to_learn(state: TenantState, policy: Policy, index: int, minute: int) -> float:

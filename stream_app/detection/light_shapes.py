@@ -16,7 +16,7 @@ from operator import add
 from msgspec import Struct, field
 from msgspec.structs import astuple
 
-from stream_app.detection.features import CODES, MIN_SHAPE_REQUESTS
+from stream_app.detection.features import ASKING, CODES, MIN_SHAPE_REQUESTS
 from stream_app.detection.shapes import SUMMED, Shape, summed_values
 from stream_app.detection.windows import LONG_MINUTES, Windows, block_end
 
@@ -27,17 +27,12 @@ _MIN_PART = 5
 #: Sums that mean nothing beyond a window of ten minutes: prompts are compared within a minute, latency with others'.
 _LEFT_OUT = tuple(SUMMED.index(name) for name in ("timed", "latency_ms", "prompts", "repeats"))
 _MASSES = SUMMED.index("jailbreak"), SUMMED.index("cot_elicitation")
-_OUTPUT_PER_REQUEST, _OUTPUT_PER_INPUT, _PARAMETER_SETS = (
-    CODES.index(f"{name}_600s") for name in ("output_per_request", "output_per_input_percent", "parameter_sets")
+_INPUT_PER_REQUEST, _OUTPUT_PER_REQUEST, _OUTPUT_PER_INPUT, _PARAMETER_SETS = (
+    CODES.index(f"{name}_600s")
+    for name in ("input_per_request", "output_per_request", "output_per_input_percent", "parameter_sets")
 )
 #: The features that have a value over such a window: what they say does not depend on how long it took.
-LIGHT_PLACES = frozenset(
-    CODES.index(f"{name}_600s")
-    for name in (
-        *("output_per_request", "output_per_input_percent", "output_of_max_percent", "reasoning_per_request"),
-        *("refused_percent", "logprobs_percent", "jailbreak_percent", "cot_elicitation_percent", "parameter_sets"),
-    )
-)
+LIGHT_PLACES = ASKING - {CODES.index("repeated_prompts_percent_600s")}
 
 
 def window_requests(is_watched: bool) -> int:
@@ -123,7 +118,10 @@ def light_values(
 
 
 def _values(total: Part) -> list[tuple[int, float]]:
-    values = [(_OUTPUT_PER_REQUEST, total.output_tokens / total.requests)]
+    values = [
+        (_INPUT_PER_REQUEST, total.input_tokens / total.requests),
+        (_OUTPUT_PER_REQUEST, total.output_tokens / total.requests),
+    ]
     if total.input_tokens:
         values.append((_OUTPUT_PER_INPUT, 100.0 * total.output_tokens / total.input_tokens))
     if not total.sums:

@@ -141,7 +141,7 @@ def closed_values(
         return ClosedMinute(served, asked)
     shapes: list[tuple[int, float]] = []
     if long[0] >= MIN_SHAPE_REQUESTS:
-        shapes += shape_values(windows, minute, long, state.models)
+        shapes += shape_values(windows, minute, long, state.models, services.new_models(minute))
     light = block = None
     wanted = window_requests(watched)
     if state.light is not None and not without and long[0] < wanted:

@@ -4,7 +4,7 @@ One prompt's score says little (``docs/prompt-scores.md``). What an automated at
 for one thing with a suffix that changes. Each prompt is compared, by its sketches, with the few that its account sent
 lately::
 
-    no near one                      independent            may count as elevated
+    no near one                      independent            may count as elevated, and then, if refused, as an attack
     near, same words and length      repeat                 a health check, a retry: no edit
     near, same body, about as long   edit                   a run grows by one
     near, but other body or length   other material         a template, a conversation sent whole: a run shrinks by two
@@ -46,6 +46,9 @@ _LONGEST_RUN = 255
 ELEVATED = 0.8
 JAILBREAK_SCORE = "jailbreak"
 
+#: Elevated prompts in an hour before one that is also refused counts: somebody tries what was in the papers.
+MIN_ELEVATED = 3
+
 #: Bounds per tenant and per account; three prompts let an attack hide among two other streams and still be followed.
 MAX_ACCOUNTS = 4
 MAX_PROMPTS = 3
@@ -63,8 +66,8 @@ class SeriesCounts(NamedTuple):
 
     ``elevated``: independent prompts with an elevated score. ``edits``: edits of a run, from its third on.
     ``refused_retries``: prompts near one that was just refused, from the fourth of a chain on, changed or not.
-    ``attacks``: those of ``edits`` that also were elevated
-    or followed a refusal: what neither a score nor a series says alone.
+    ``attacks``: those of ``edits`` that also were elevated or followed a refusal, and those of ``elevated`` that were
+    refused, from the fourth elevated one on: what neither a score nor a series nor a refusal says alone.
     """
 
     elevated: int = 0
@@ -137,6 +140,8 @@ class Series(Struct, array_like=True, gc=False):
         account.last_ms = max(account.last_ms, time_ms)
         account.forget(time_ms)
         counted = _compare(account.prompts, seen, is_elevated)
+        if counted.elevated and seen.is_refused and account.counts(time_ms + 1).elevated >= MIN_ELEVATED:
+            counted = counted._replace(attacks=1)
         if any(counted):
             row = account.blocks.setdefault(time_ms // BLOCK_MS, [0] * len(counted))
             account.blocks[time_ms // BLOCK_MS] = [a + b for a, b in zip(row, counted, strict=True)]
@@ -191,24 +196,24 @@ def _is_refused(event: Event) -> bool:
     return event.refused is True or event.finish_reason in REFUSED_WORDS or event.error_type in REFUSED_WORDS
 
 
-def _compare(prompts: list[SeenPrompt], new: SeenPrompt, is_elevated: bool) -> tuple[int, int, int, int]:
-    """Counts that a prompt adds, in the order of ``SeriesCounts``; it takes the place of the near one."""
+def _compare(prompts: list[SeenPrompt], new: SeenPrompt, is_elevated: bool) -> SeriesCounts:
+    """Counts that a prompt adds by itself; it takes the place of the near one."""
     old = min(prompts, key=lambda seen: (seen.simhash ^ new.simhash).bit_count(), default=None)
     if old is None or (old.simhash ^ new.simhash).bit_count() > NEAR_BITS:
         _remember(prompts, new)
-        return int(is_elevated), 0, 0, 0
+        return SeriesCounts(elevated=int(is_elevated))
     prompts[prompts.index(old)] = new
     if _is_other_material(old, new):
         new.run = max(0, old.run - _MATERIAL_STEP)
         new.chain = old.chain
         # A conversation that is sent whole stays elevated once it was, and only grows.
-        return int(is_elevated and new.chars < old.chars), 0, 0, 0
+        return SeriesCounts(elevated=int(is_elevated and new.chars < old.chars))
     is_edit = (old.simhash, old.chars) != (new.simhash, new.chars)
     new.run = min(_LONGEST_RUN, old.run + is_edit)
     is_counted = is_edit and new.run >= MIN_RUN
     new.chain = min(_LONGEST_RUN, old.chain + 1) if old.is_refused else max(0, old.chain - _ANSWER_STEP)
     is_retry = old.is_refused and new.chain > MIN_CHAIN
-    return 0, int(is_counted), int(is_retry), int(is_counted and (is_elevated or old.is_refused))
+    return SeriesCounts(0, int(is_counted), int(is_retry), int(is_counted and (is_elevated or old.is_refused)))
 
 
 def _is_other_material(old: SeenPrompt, new: SeenPrompt) -> bool:

@@ -1,5 +1,7 @@
 """How the provider serves a partition's tenants as a whole: what happens to everybody is nobody's doing."""
 
+from zlib import crc32
+
 from msgspec import UNSET, Struct, field
 
 from stream_app.detection.events import FAILED_STATUS, Event, is_served
@@ -22,6 +24,11 @@ _MIN_ANSWERS = 100
 _OUTAGE_SHARE, _MIN_OUTAGE_ANSWERS = 0.2, 30
 #: As many times the others' share of failures is put down to the provider: an outage is never quite even.
 _UNEVEN = 5.0
+#: A model that so many tenants are served by, a day or more after the first event, is launched (a tenant's
+#: own tuned model is not), and new to everybody for a week: by then whoever moves with the crowd has tried it.
+_LAUNCHED_BY, _FIRST_DAY_MINUTES, _NEW_MINUTES = 5, 1_440, 7 * 1_440
+#: Models kept of either kind, several times what a provider has.
+_MAX_MODELS = 256
 _FAILURES, _LATENCY = CODES.index("provider_errors_percent_600s"), CODES.index("latency_percent_600s")
 
 
@@ -41,10 +48,15 @@ class Answers(Struct, array_like=True, gc=False):
 class Services(Struct, array_like=True, gc=False):
     """Answers to all tenants of a partition by minute, an hour and a half of them.
 
-    Only events in time are counted, so that a minute stands still once the watermark has passed it.
+    Only events in time are counted, so that a minute stands still once the watermark has passed it. ``launched`` has
+    the minute in which each model was, 0 for those there from the beginning, which is ``begun``; ``tried`` the first
+    few tenants (CRC-32) of models that only they use.
     """
 
     minutes: dict[int, Answers] = field(default_factory=dict)
+    launched: dict[str, int] = field(default_factory=dict)
+    tried: dict[str, list[int]] = field(default_factory=dict)
+    begun: int = 0
 
     def count(self, event: Event, minute: int, is_first: bool) -> None:
         """Count an answer; refusals (403, 429) are none. ``is_first``: the event is the first in its tenant's pane."""
@@ -56,9 +68,27 @@ class Services(Struct, array_like=True, gc=False):
             answers.failed += status >= FAILED_STATUS
             return
         answers.served += 1
+        if is_first and event.model not in self.launched and status < 400:
+            self._try(event.model, event.tenant_id, minute)
         if event.latency_ms is not UNSET:
             answers.timed += 1
             answers.latency_ms += round(event.latency_ms)
+
+    def _try(self, model: str, tenant_id: str, minute: int) -> None:
+        self.begun = self.begun or minute
+        if model not in self.tried and len(self.tried) >= _MAX_MODELS:
+            del self.tried[next(iter(self.tried))]
+        tenants = self.tried.setdefault(model, [])
+        tenant = crc32(tenant_id.encode())
+        if tenant not in tenants and len(tenants) < _LAUNCHED_BY:
+            tenants.append(tenant)
+        if len(tenants) >= _LAUNCHED_BY and len(self.launched) < _MAX_MODELS:
+            del self.tried[model]
+            self.launched[model] = minute if minute - self.begun > _FIRST_DAY_MINUTES else 0
+
+    def new_models(self, minute: int) -> frozenset[str]:
+        """Models launched in the week up to a minute: that a tenant moves there is news, but not of the tenant."""
+        return frozenset(model for model, first in self.launched.items() if minute - _NEW_MINUTES < first <= minute)
 
     def _begin(self, minute: int) -> Answers:
         for old in [index for index in self.minutes if index <= minute - _MINUTES]:

@@ -1,11 +1,15 @@
 """Values of the shape features over the last ten minutes."""
 
+from collections.abc import Set
+
 from stream_app.detection.features import CODES
 from stream_app.detection.shapes import optional_values
 from stream_app.detection.windows import Totals, Windows
 
 
-def shape_values(windows: Windows, minute: int, totals: Totals, usual_mix: dict[str, float]) -> list[tuple[int, float]]:
+def shape_values(
+    windows: Windows, minute: int, totals: Totals, usual_mix: dict[str, float], new_models: Set[str]
+) -> list[tuple[int, float]]:
     """Values of the shape features by place in the ten minutes up to one with these totals; some request was served."""
     requests, input_tokens, output_tokens, errors, _ = totals
     values = [
@@ -13,7 +17,7 @@ def shape_values(windows: Windows, minute: int, totals: Totals, usual_mix: dict[
         (_OUTPUT_PER_REQUEST, output_tokens / requests),
         (_ERRORS_PERCENT, 100.0 * errors / requests),
         (_ACCOUNTS, windows.distinct_accounts(minute)),
-        (_MODEL_SHIFT, 100.0 * total_variation(windows.mix(minute), usual_mix)),
+        (_MODEL_SHIFT, 100.0 * total_variation(windows.mix(minute), usual_mix, new_models)),
     ]
     if input_tokens:
         values.append((_OUTPUT_PER_INPUT, 100.0 * output_tokens / input_tokens))
@@ -30,8 +34,14 @@ _INPUT_PER_REQUEST, _OUTPUT_PER_REQUEST, _ERRORS_PERCENT, _ACCOUNTS, _MODEL_SHIF
 )
 
 
-def total_variation(mix: dict[str, int], usual: dict[str, float]) -> float:
-    """Share of requests that went to other models than usual, 0..1; 0 while nothing is usual yet."""
+def total_variation(mix: dict[str, int], usual: dict[str, float], new: Set[str] = frozenset()) -> float:
+    """Share of requests that went to other models than usual, 0..1; 0 while nothing is usual yet.
+
+    Those to models that are ``new`` to everybody are left aside.
+    """
+    if new:
+        mix = {model: requests for model, requests in mix.items() if model not in new}
+        usual = {model: weight for model, weight in usual.items() if model not in new}
     requests, weight = sum(mix.values()), sum(usual.values())
     if not requests or not weight:
         return 0.0

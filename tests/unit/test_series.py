@@ -12,6 +12,7 @@ from stream_app.detection.series import (
     MAX_ACCOUNTS,
     MAX_PROMPTS,
     MIN_CHAIN,
+    MIN_ELEVATED,
     MIN_RUN,
     WINDOW_MS,
     Series,
@@ -85,6 +86,18 @@ def test_a_series_is_an_attack_only_with_a_score_or_refusals() -> None:
     refused = counts(request(text, refused=True) for text in texts)
     assert refused == SeriesCounts(0, 20 - MIN_RUN, 19 - MIN_CHAIN, 20 - MIN_RUN)
     assert counts(request(text, score=0.79) for text in texts).attacks == 0
+
+
+def test_different_jailbreaks_that_are_refused_are_attacks_once_they_persist() -> None:
+    texts = independent(20)
+    assert counts(request(text, score=0.9, refused=True) for text in texts).attacks == 20 - MIN_ELEVATED
+    assert counts(request(text, score=0.9) for text in texts).attacks == 0
+    assert counts(request(text, refused=True) for text in texts).attacks == 0
+    every_half_hour = [request(text, score=0.9, refused=True) for text in texts]
+    series = Series()
+    for place, event in enumerate(every_half_hour):
+        series.observe(event, BEGIN_MS + place * WINDOW_MS // 2)
+    assert series.counts(BEGIN_MS + 10 * WINDOW_MS).attacks == 0
 
 
 @pytest.mark.parametrize("fields", [{"finish_reason": "content_filter"}, {"error_type": "content_filter"}])

@@ -24,6 +24,7 @@ from tests.unit.streams import (
     event,
     in_order,
     new_detector,
+    policy,
     record,
     records,
     run,
@@ -234,6 +235,29 @@ def test_everybody_back_at_once_after_a_gap_gives_no_decision() -> None:
     rush = [event(shift_s + n / 10, f"t{n}", id=f"rush-{n}-{k}", **USUAL) for n in range(10) for k in range(20)]
     found = run(in_order(before, rush, after), DEFAULT)
     assert [(d.tenant_id, d.action, d.reasons) for d in found] == []
+
+
+def moves(model: str, movers: int, begin_h: float = 30) -> set[str]:
+    """Tenants told of when so many of ten move to a model after more than a day of another."""
+    begin_s, end_s = begin_h * HOUR_S, (begin_h + 2) * HOUR_S
+    rules = policy(features={"model_shift_percent_600s": {"floor": 50, "up_to": "observe"}})
+    spans = ((0, 600), (begin_s - 3 * HOUR_S, begin_s))
+    before = [steady(n + a, b, 1.5, f"t{n}", model="old") for n in range(10) for a, b in spans]
+    after = [
+        steady(begin_s + 60 * n, end_s, 1.5, f"t{n}", name="after", model=model if n < movers else "old")
+        for n in range(10)
+    ]
+    also = steady(0, 600, 6, "seldom", model="seldom")
+    return {d.tenant_id for d in run(in_order(*before, *after, also), rules)}
+
+
+def test_who_moves_with_the_crowd_to_a_launched_model_is_nobody() -> None:
+    assert moves("launched", 10) == set()
+    assert moves("own-tuned", 1) == moves("seldom", 1) == {"t0"}
+
+
+def test_no_model_is_launched_in_a_partitions_first_day() -> None:
+    assert len(moves("launched", 10, begin_h=12)) > 5
 
 
 def test_others_are_all_but_the_tenant_itself() -> None:

@@ -56,8 +56,6 @@ def _shape(name: str, unit: str, median: float, log_sd: float = 0.5, kind: str =
 _NO_HABIT = Prior(0.05, 0.4, level_weight=8.0)
 #: One or two settings, for nearly everybody: nobody tunes by hand through a dozen, and the first sweep is no habit.
 _FEW_SETTINGS = Prior(2.0, 0.3, level_weight=8.0)
-#: Hardly any, for nearly everybody: who is mostly refused from the first day on is no newcomer with a way of its own.
-_HARDLY_ANY = Prior(1.0, 0.7, level_weight=8.0)
 _NO_PRIOR = Prior(0.0, 1.0)
 #: Half an hour, known after an hour. An hour, known after three: counts of ten minutes come by changes of pace as well
 #: as in sessions, and clients differ so much (their variance is 1 to 120 times the level) that two hours' are believed.
@@ -87,14 +85,14 @@ FEATURES = (
     _shape("output_per_input_percent", "percent", 50.0, 0.7, "output"),
     _shape("output_of_max_percent", "percent", 20.0, 0.7, "output"),
     _shape("reasoning_per_request", "tokens per request", 200.0, 0.7, "output"),
-    Feature("refused_percent_600s", "percent", 600, _HARDLY_ANY, _TEN_MINUTES, kind="refusals"),
+    _shape("refused_percent", "percent", 1.0, 0.7, "refusals"),
     _shape("prefixes", "prefixes", 2.0),
     _shape("ja4s", "fingerprints", 2.0),
     _shape("templates", "templates", 5.0),
     Feature("parameter_sets_600s", "combinations", 600, _FEW_SETTINGS, _TEN_MINUTES, kind="parameters"),
     _shape("logprobs_percent", "percent", 1.0, 0.7, "logprobs"),
     _shape("repeated_prompts_percent", "percent", 10.0, 0.7, "prompts"),
-    Feature("jailbreak_percent_600s", "percent", 600, _HARDLY_ANY, _TEN_MINUTES, kind="jailbreak"),
+    _shape("jailbreak_percent", "percent", 1.0, 0.7, "jailbreak"),
     _shape("cot_elicitation_percent", "percent", 1.0, 0.7, "elicitation"),
     # Requests against the same weekdays a week before; what is usual is the population's growth (``growths``).
     Feature("growth_percent_7d", "percent of a week before", 7 * 86_400, Prior(100.0, 0.15), 0.0),

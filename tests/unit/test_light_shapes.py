@@ -75,14 +75,6 @@ def test_a_light_tenant_whose_prompts_grow_fiftyfold_is_observed() -> None:
     assert found[0].reasons[0].code == "input_per_request_600s"
 
 
-def test_who_is_mostly_refused_from_the_first_day_on_is_observed() -> None:
-    beginning = light(1, 0, 3 * HOUR_S, 0.05)
-    attack = steady(3 * HOUR_S, 5 * HOUR_S, 1.5, refused=True, scores={"jailbreak": 0.99})
-    found = run(in_order(beginning, attack, clock(6 * HOUR_S)), DEFAULT)
-    assert found[0].reasons[0].code in {"refused_percent_600s", "jailbreak_percent_600s"}
-    assert 3 * HOUR_S < after_s(found[0]) + BEGIN_S <= 3 * HOUR_S + 1200
-
-
 def test_a_reason_says_over_how_long_a_window_it_was() -> None:
     end_s = BEGIN_S + 2 * HOUR_S
     found = run(in_order(light(1, 0, BEGIN_S, 0.2), extraction(BEGIN_S, end_s, 0.2), clock(end_s)), DEFAULT)

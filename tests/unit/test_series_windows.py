@@ -61,6 +61,19 @@ def test_an_account_that_repeats_a_refused_goal_is_observed_then_throttled() -> 
     assert found[1].reasons[0].observed > 14
 
 
+def test_an_account_that_goes_through_jailbreaks_and_is_refused_is_observed() -> None:
+    rng = random.Random(8)
+    tried = [
+        asked(3_600 + 60 * k, words(rng, 60), "mallory", refused=k % 3 > 0, scores={"jailbreak": 0.95})
+        for k in range(20)
+    ]
+    found = told(in_order(usual(5_400), tried))
+    assert {(d.action, d.account_id, d.reasons[0].code) for d in found} == {
+        (Action.OBSERVE, "mallory", "attacks_3600s")
+    }
+    assert told(in_order(usual(5_400), tried[:8])) == []
+
+
 def test_it_stays_on_its_rung_while_it_goes_on_and_is_released_afterwards() -> None:
     found = told(in_order(usual(12_000), attack(3_600, 12)))
     assert [d.action for d in found if d.action is not Action.OBSERVE] == [Action.ALLOW]

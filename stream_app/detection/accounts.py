@@ -16,6 +16,8 @@ from stream_app.detection.windows import PANES, Minute
 MAX_UP, MAX_KNOWN = 3, 8
 #: Share of the excess over what is usual that one account must have for it to be the account's.
 EXPLAINING_SHARE = 0.8
+#: Whoever shares a tenant is there once a week: an account that works alone tonight is not its tenant.
+_SHARED_MINUTES = 7 * 1_440
 _SILENT = Minute()
 
 
@@ -123,12 +125,22 @@ def _closed(state: TenantState) -> Minute:
     return windows.minutes.get(windows.closed_minute) or _SILENT
 
 
+def note_accounts(state: TenantState, minute: int, closed: Minute) -> None:
+    """Remember who used the tenant in a minute that closes, and whether that is shared."""
+    for account in closed.heavy:
+        if account != state.last_account:
+            state.shared_minute = minute if state.last_account else state.shared_minute
+            state.last_account = account
+
+
 def has_others(state: TenantState, account_id: str) -> bool:
-    """Whether somebody else has used the tenant in the last ten minutes."""
+    """Whether somebody else has used the tenant in the last week."""
     return _has_others(state, fingerprint(account_id))
 
 
 def _has_others(state: TenantState, own: int) -> bool:
     windows = state.windows
+    if state.shared_minute and state.shared_minute > windows.closed_minute - _SHARED_MINUTES:
+        return True
     counted = [part.heavy for part in windows.minutes.values()] + [pane.heavy for pane in windows.panes.values()]
     return any(account != own and counts.requests for heavy in counted for account, counts in heavy.items())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stream_app.detection.accounts import busiest, own_surge, responsible_account, set_apart, without
+from stream_app.detection.accounts import busiest, note_accounts, own_surge, responsible_account, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
@@ -55,6 +55,7 @@ def _close_minute(  # noqa: PLR0917
     windows = state.windows
     closed = windows.close_minute(minute)
     if closed is not None:
+        note_accounts(state, minute, closed)
         state.growth = state.growth or Growth()
         state.growth.learn_one(minute, closed.requests, around.population)
         if state.rhythm is None and is_known(state):

@@ -74,7 +74,8 @@ class TenantState(Struct, array_like=True, gc=False):
     denial, which waits for the tenant's next request. ``gathering`` is what
     the campaign stage has yet to be told. ``series`` are the prompts of accounts that were refused or scored high.
     ``rhythm`` is there once enough has been seen of the tenant. ``light`` gathers how it asks while ten minutes hold
-    too few requests to say.
+    too few requests to say. ``last_account`` (CRC-32) is that of the last request of a closed minute, ``shared_minute``
+    the last minute in which it was another than before.
     """
 
     last_offset: int = -1
@@ -95,6 +96,8 @@ class TenantState(Struct, array_like=True, gc=False):
     series: Series | None = None
     rhythm: Rhythm | None = None
     light: LightShapes | None = None
+    last_account: int = 0
+    shared_minute: int = 0
 
 
 class PartitionState(Struct, array_like=True):

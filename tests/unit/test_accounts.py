@@ -61,6 +61,15 @@ def test_whoever_is_alone_in_its_tenant_is_the_tenant() -> None:
     assert {d.scope for d in found} == {"tenant"}
 
 
+@pytest.mark.parametrize(("silent_h", "scope"), [(10, "account"), (200, "tenant")])
+def test_who_works_alone_tonight_is_not_its_tenant(silent_h: int, scope: str) -> None:
+    alone_s = (1 + silent_h) * HOUR_S
+    usual = steady(HOUR_S, alone_s, 1 / 6, "acme", "alone", account_id="eve")
+    begun = in_order(people(HOUR_S), usual, burst("eve", alone_s, alone_s + 60))
+    found = run(in_order(begun, steady(0, alone_s + 120, 1 / 60, "other"), steady(alone_s, alone_s + 120, 12, "third")))
+    assert {d.scope for d in found if d.tenant_id == "acme"} == {scope}
+
+
 def test_the_account_is_named_though_another_asks_when_the_level_is_passed() -> None:
     """Sixty of its requests are within the floor, and somebody else's is one too many; nothing is decided at that."""
     usual = people(HOUR_S - 90, count=4, per_minute=0.5)

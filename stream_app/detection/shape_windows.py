@@ -37,8 +37,9 @@ _INPUT_PER_REQUEST, _OUTPUT_PER_REQUEST, _ERRORS_PERCENT, _ACCOUNTS, _MODEL_SHIF
 def total_variation(mix: dict[str, int], usual: dict[str, float], new: Set[str] = frozenset()) -> float:
     """Share of requests that went to other models than usual, 0..1; 0 while nothing is usual yet.
 
-    Those to models that are ``new`` to everybody are left aside.
+    Those to models that are ``new`` to everybody are none of them.
     """
+    asked = sum(mix.values())
     if new:
         mix = {model: requests for model, requests in mix.items() if model not in new}
         usual = {model: weight for model, weight in usual.items() if model not in new}
@@ -46,4 +47,5 @@ def total_variation(mix: dict[str, int], usual: dict[str, float], new: Set[str] 
     if not requests or not weight:
         return 0.0
     models = mix.keys() | usual.keys()
-    return sum(abs(mix.get(m, 0) / requests - usual.get(m, 0.0) / weight) for m in sorted(models)) / 2
+    differing = sum(abs(mix.get(m, 0) / requests - usual.get(m, 0.0) / weight) for m in sorted(models)) / 2
+    return differing * requests / asked

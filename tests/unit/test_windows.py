@@ -184,6 +184,7 @@ def test_the_model_mix_is_bounded_and_its_shift_a_share() -> None:
     assert len(minute.models) == MAX_MODELS + 1
     assert total_variation({"a": 4}, {"b": 3.0, "a": 1.0}) == 0.75
     assert total_variation({"a": 4}, {}) == 0
+    assert total_variation({"a": 1, "n": 9}, {"b": 1.0, "n": 1.0}, {"n"}) == 0.1
 
 
 def test_what_a_tenant_keeps_is_bounded() -> None:

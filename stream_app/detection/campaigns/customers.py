@@ -12,9 +12,18 @@ from typing import NamedTuple
 import numpy as np
 
 from stream_app.detection.campaigns.growth import Pool, refit
+from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats
-from stream_app.detection.campaigns.proofs import MIN_MEMBERS, Spread, is_held, pooled_of, proofs_of, spread_of
+from stream_app.detection.campaigns.proofs import (
+    MIN_MEMBERS,
+    MIN_NATS,
+    Spread,
+    is_held,
+    pooled_of,
+    proofs_of,
+    spread_of,
+)
 
 #: One card or device of this share of the members that have any is one customer.
 ONE_CUSTOMER = 0.6
@@ -59,8 +68,25 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
     others = links.has.copy()
     others[links.holders(spread.column)] = False
     rest = Pool(np.where(others, pool.share, 0.0), pool.has_links, dict(pool.weights), dict(pool.nats))
-    if np.count_nonzero(rest.share > 0.5) < MIN_MEMBERS or _ones(population, rest.share):
+    if _ones(population, rest.share):
+        return False
+    if not _is_clear(spread) and _is_bound(population, rest, kind, controls):
+        return True
+    if np.count_nonzero(rest.share > 0.5) < MIN_MEMBERS:
         return False
     refit(population, rest)
     groups = proofs_of(rest, controls).keys()
     return "content" in groups and is_held(groups, pooled_of(population, rest.share, groups))
+
+
+def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str, float]) -> bool:
+    """Whether they came to be as the customer's accounts did and do the same work, by what they share with all members.
+
+    A dozen have too little in common among themselves to show it. Who pays for himself comes to a product through its
+    gateway, with its client and its prompts, but was not signed up on its devices; nor has who was signed up elsewhere
+    its cards.
+    """
+    groups = proofs_of(rest, controls).keys()
+    origin = next(other.group for other in _KINDS if other is not kind)
+    is_of_one_hand = float(rest.share @ by_group(rest.nats)[origin]) - controls.get(origin, 0.0) >= MIN_NATS
+    return is_of_one_hand and "content" in groups and bool(pooled_of(population, rest.share, groups))

@@ -51,7 +51,8 @@ def evidence(campaign: Mapping[str, Any]) -> list[str]:
         for proof in campaign["evidence"]
     ]
     lines += [f"but: {_EXPLANATIONS.get(name, name)}" for name in campaign["explanations"]]
-    return [*lines, f"its prompts: {_dealt(campaign['queue'])}"]
+    lines.append(f"its prompts: {_dealt(campaign['queue'])}")
+    return [*lines, f"its accounts: {_uneven(dealing)}"] if (dealing := campaign.get("dealing")) else lines
 
 
 def _dealt(queue: Mapping[str, float]) -> str:
@@ -65,6 +66,16 @@ def _dealt(queue: Mapping[str, float]) -> str:
     )
 
 
+def _uneven(dealing: Mapping[str, float]) -> str:
+    """What say accounts have in the queue's prompts; where they have none, members without links are challenged."""
+    said = "have no say in what they ask" if dealing["is_even"] else "may have chosen what they ask"
+    return (
+        f"{said}: {dealing['accounts']:,.0f} had any of its wrappers, {dealing['wrapped']:.0%} of their prompts since "
+        f"have one (between them this differs by at most {dealing['unequal']:g} of itself beyond chance), and two of "
+        f"one account are at most {dealing['most_alike']:g} times as often alike as by chance"
+    )
+
+
 def counterfactual(campaign: Mapping[str, Any]) -> list[str]:
     """What would have to be false for the verdict to fall."""
     if campaign["kind"] == "cohort":
@@ -75,6 +86,8 @@ def counterfactual(campaign: Mapping[str, Any]) -> list[str]:
         found.append("the skeletons that members share were common among others, or their prompts public material")
     if not pooled:
         found.append("accounts had wrappers of their own, instead of being dealt them as a queue deals")
+        if campaign.get("dealing", {}).get("is_even"):
+            found.append("some of them sent far more of these prompts than others")
     return found
 
 

@@ -24,6 +24,7 @@ class Person(NamedTuple):
     is_repeating: bool = False
     rate: float = 12.0
     starts_ms: int = BEGIN_MS
+    liking: "np.ndarray[tuple[int], np.dtype[np.float64]] | None" = None
 
 
 class Crowd:
@@ -133,6 +134,16 @@ class Crowd:
             self._person(self._old_ms(), [f"extension-{number}" for number in range(5)], 0.5, {"ja4": ["extension"]})
         return {person.tenant_id for person in self.people[first:]}
 
+    def collection(self, count: int, name: str, *, have_favourites: bool) -> set[str]:
+        """Users of a collection of prompts on popular clients: with favourites, or some far more often than others."""
+        first, rng = len(self.people), self.rng
+        names = [f"{name}-{number}" for number in range(5)]
+        for _ in range(count):
+            mix = 0.3 if have_favourites else min(float(rng.lognormal(np.log(0.2), 0.8)), 0.9)
+            liking = rng.dirichlet(np.ones(len(names))) if have_favourites else None
+            self._person(self._old_ms(), names, mix, {"ja4": [f"client-{rng.integers(1, 4)}"]}, liking=liking)
+        return {person.tenant_id for person in self.people[first:]}
+
     def signals(self, days: float) -> list[Signal]:
         """The stream's signals in order of time; an extraction, where there is one, begins after a day."""
         found = []
@@ -153,7 +164,8 @@ class Crowd:
         rng = self.rng
         simhash = f"{rng.integers(1 << 62):016x}"
         if end_ms > person.starts_ms and rng.random() < person.mix:
-            wrapper = person.wrappers[int(rng.integers(len(person.wrappers)))]
+            count, liking = len(person.wrappers), person.liking
+            wrapper = person.wrappers[int(rng.integers(count) if liking is None else rng.choice(count, p=liking))]
             if person.is_repeating:
                 simhash = f"{rng.integers(20):016x}"
             return PromptSketch(simhash, [wrapper])

@@ -21,6 +21,7 @@ from stream_app.dossiers.contents import Sources, compose
 from stream_app.dossiers.redaction import Pseudonyms, redact, rounded
 from stream_app.dossiers.seals import seal
 from stream_app.plots.loads import Load
+from stream_app.reports.dossiers import evidence
 from stream_app.signatures import make_keys
 
 MADE_AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -129,6 +130,15 @@ def test_it_tells_members_decisions_their_effect_and_where_the_evidence_lies() -
     rates = "made 110 requests an hour in the day before and 5 requests an hour in the day after, and took 10,000 "
     assert any(rates in line for line in told["summary"])
     assert told["said"][0].startswith("but: one payment instrument dominates")
+
+
+@pytest.mark.parametrize("is_even", [True, False])
+def test_it_tells_whether_accounts_have_a_say_in_what_they_ask(is_even: bool) -> None:
+    dealing = {"accounts": 90, "least_alike": 0.9, "most_alike": 1.1, "wrapped": 0.2, "unequal": 0.3}
+    told = evidence(CAMPAIGN | {"dealing": {"is_even": is_even} | dealing})[-1]
+    assert told.startswith("its accounts: have no say") is is_even
+    assert "20% of their prompts" in told
+    assert evidence(CAMPAIGN)[-1].startswith("its prompts: ")
 
 
 @pytest.mark.parametrize("form", ["json", "html", "pdf"])

@@ -47,6 +47,7 @@ def assess(
             campaign.proofs[group] = proof
     campaign.pooled = sorted({*campaign.pooled, *found.pooled})
     pool.has_links = bool(campaign.pooled) or pool.has_links
+    campaign.is_even |= found.dealing.is_even and not found.explanations
     campaign.priority = ranking.priority(campaign)
     end_dismissal(campaign, now_ms)
     if campaign.is_vouched:

@@ -8,12 +8,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from stream_app.detection.campaigns.customers import customers_of
+from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
-from stream_app.detection.campaigns.proofs import MIN_MEMBERS, Proof, is_held, pooled_of, proofs_of, spread_of
-from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of
+from stream_app.detection.campaigns.proofs import MIN_MEMBERS, PROOF, Proof, is_held, pooled_of, proofs_of, spread_of
+from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of, skeletons_of
 
 #: Content alone must come from more of them: it is all there is.
 MIN_QUEUE_MEMBERS = 50
@@ -26,6 +27,8 @@ PUBLIC = 0.25
 #: library that programs of all kinds are written with. Of so many (effective number) it is not one.
 ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
 _OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
+#: Links hold a pool when so many of its members have any; with half of the links and half of the fields it is most.
+_LINKED = 0.5
 _CONTROLS, _CONTROL_ROUNDS = 3, 3
 
 
@@ -40,7 +43,8 @@ class CampaignKind(StrEnum):
 class Findings(Struct):
     """What speaks for a pool, by group, and who else could explain it; ``values`` are effective numbers by link.
 
-    Explanations that may be chance are named in ``unclear``, too: they do not end a verdict.
+    Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
+    that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
 
     proofs: dict[str, Proof] = field(default_factory=dict)
@@ -49,6 +53,8 @@ class Findings(Struct):
     values: dict[str, float] = field(default_factory=dict)
     queue: Queue = field(default_factory=Queue)
     unclear: list[str] = field(default_factory=list)
+    wrappers: dict[int, int] = field(default_factory=dict)
+    dealing: Dealing = field(default_factory=Dealing)
 
 
 def examine(
@@ -63,7 +69,7 @@ def examine(
     ``pooled`` are groups that were pools of values before: what is proved stays proved.
     """
     proofs = proofs_of(pool, controls)
-    findings = Findings(proofs, pooled_of(population, pool.share, proofs.keys()))
+    findings = Findings(proofs, pooled_of(population, pool.share, proofs.keys()) if _is_linked(pool) else [])
     for kind in KINDS:
         if kind.is_hard:
             findings.values[kind.name] = round(spread_of(population, kind.name, pool.share).effective, 1)
@@ -71,7 +77,11 @@ def examine(
         customers = customers_of(population, pool, controls)
         findings.explanations += [f"one_{customer.group}" for customer in customers]
         findings.unclear += [f"one_{customer.group}" for customer in customers if not customer.is_clear]
-    findings.queue = queue_of(population, profiles, pool)
+    skeletons = skeletons_of(population, pool)
+    findings.queue = queue_of(population, profiles, pool, skeletons)
+    if findings.queue.is_dealt:
+        findings.wrappers = numbered(population, profiles, skeletons)
+        findings.dealing = dealing_of(population, profiles, findings.wrappers)
     if findings.queue.shared_bodies > PUBLIC:
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
@@ -79,6 +89,12 @@ def examine(
     if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool, told_by):
         findings.explanations.append("one_program")
     return findings
+
+
+def _is_linked(pool: Pool) -> bool:
+    """Whether links bring as many members as do not share any: those of a few do not hold whoever asks like them."""
+    linked = [nats >= PROOF for group, nats in by_group(pool.nats).items() if group != "content"]
+    return float(pool.share[np.any(linked, axis=0)].sum()) >= _LINKED * pool.size
 
 
 def is_one_program(population: Population, pool: Pool, told_by: Collection[str] = tuple(_OWN_TIMES)) -> bool:

@@ -34,6 +34,8 @@ def plain_header(campaign: Campaign) -> dict[str, Any]:
             for kind, value, inside, everywhere in campaign.top_values
         ],
     }
+    if campaign.findings.dealing.accounts:
+        plain["dealing"] = {"is_even": campaign.is_even, **campaign.findings.dealing._asdict()}
     if campaign.tokens:
         plain["tokens_taken"] = campaign.tokens
     if campaign.partners:

@@ -12,6 +12,10 @@ ROUNDS = 10
 _SETTLED = 0.005
 #: Below this share a tenant says nothing about what a pool has in common.
 _COUNTS_FROM = 0.3
+#: In a pool that has nothing but content, who is rather in than out counts as in. In part an outsider, each would make
+#: the wrappers look common that nobody else uses: at best such a pool stays as large as it is, and members who ask more
+#: than others, as all members do, let it melt away.
+_WHOLE_FROM = 0.5
 #: A pool of fewer expected members is no pool.
 MIN_POOL = 4.0
 #: Who is most of the tenants is the public, not a pool.
@@ -73,6 +77,8 @@ def refit(population: Population, pool: Pool) -> None:
     whom something else holds: whoever uses a popular client would vouch for all others who do.
     """
     counted = np.where(pool.share >= _COUNTS_FROM, pool.share, 0.0)
+    if not pool.has_links:
+        counted = (pool.share > _WHOLE_FROM).astype(np.float64)
     base = prior(population, float(counted.sum()))
     is_soft = bool(pool.nats) and not _is_hard(population, pool, counted)
     for kind in KINDS:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.likelihoods import ratios
 from stream_app.detection.campaigns.links import Population
-from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.profiles import Ints, Profiles
 
 #: A template is the pool's own when its members carry it so many times as often as others.
 _OWN_RATIO = 5.0
@@ -44,8 +44,8 @@ class Queue(NamedTuple):
         return self.wrappers >= MIN_WRAPPERS and self.pairs >= MIN_PAIRS and self.excess <= MAX_EXCESS
 
 
-def queue_of(population: Population, profiles: Profiles, pool: Pool) -> Queue:
-    """Look at the members' prompts under wrappers that are the pool's own."""
+def skeletons_of(population: Population, pool: Pool) -> Ints:
+    """Skeletons (hashes) that are the pool's own."""
     links = population.links["content"]
     likely = pool.share > 0.5
     inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
@@ -53,8 +53,13 @@ def queue_of(population: Population, profiles: Profiles, pool: Pool) -> Queue:
     entries, ratio = ratios(links, pool.share)
     cols = links.cols[entries]
     is_own = (ratio > _OWN_RATIO) & likely[links.rows[entries]] & is_common[cols]
-    own = np.unique(links.values[cols[is_own]])
-    members = population.rows[likely]
+    found: Ints = np.unique(links.values[cols[is_own]]).astype(np.int32)
+    return found
+
+
+def queue_of(population: Population, profiles: Profiles, pool: Pool, own: Ints) -> Queue:
+    """Look at the members' prompts under wrappers that are the pool's ``own``."""
+    members = population.rows[pool.share > 0.5]
     if not len(own) or not len(members):
         return Queue()
     templates = profiles.templates[members]

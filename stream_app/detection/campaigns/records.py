@@ -59,6 +59,7 @@ class Campaign(Struct):
     ``partners`` see a part of it, too; until ``shared_until_ms`` it is confirmed thanks to them, and only watched.
     ``is_proved`` says that members here carry the skeletons that partners named, and ``shared`` is what they may be
     told, if anything. ``tokens`` is what its members have taken in all.
+    ``is_even``: its queue was shown to leave the accounts no say in what they ask, and how often.
     """
 
     campaign_id: str
@@ -90,6 +91,7 @@ class Campaign(Struct):
     is_proved: bool = False
     shared: Shared | None = None
     tokens: int = 0
+    is_even: bool = False
 
     @property
     def is_vouched(self) -> bool:

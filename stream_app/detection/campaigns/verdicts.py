@@ -7,12 +7,13 @@ import numpy as np
 from msgspec.structs import replace
 
 from stream_app.detection.campaigns.confirmation import CampaignKind
+from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wrappers
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
-from stream_app.detection.campaigns.roles import ROLES, Role, roles
+from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, roles
 
 #: An unchanged verdict is told again after so long, so that its decision is renewed before it expires; the later the
 #: longer it has stood, up to half a day. Changes and the end are told at once: a long life only bounds what a
@@ -35,8 +36,8 @@ def update_members(  # noqa: PLR0917
 ) -> None:
     """Members and their roles from a pool's shares after competition.
 
-    Only a confirmed distillation has an act set, and only one that links hold: those who merely ask alike are watched,
-    unless a person has confirmed them.
+    Only a confirmed distillation has an act set, and only one that links hold or whose queue leaves accounts no say:
+    those who merely ask alike are watched, unless a person has confirmed them.
     While an ordinary explanation stands against the verdict, it reaches nobody further than before. A role is kept for
     ``HOLD_MS`` after it was reached last, membership for ``LONG_HOLD_MS`` by those who nearly reach it, unless they are
     ``elsewhere``, in another campaign. Who was ``told`` on arrival is a member for as long.
@@ -45,6 +46,10 @@ def update_members(  # noqa: PLR0917
     if not campaign.pool.nats:
         return
     nats, found = _nats_of(campaign), roles_of(campaign)
+    if not may_act(campaign):
+        found = np.minimum(found, _RANK[Role.MEMBER])
+        if may_challenge(campaign):
+            found[_dealt_to(campaign, population)] = _RANK[Role.ACT]
     if campaign.status is Status.CANDIDATE and np.count_nonzero(found) < len(campaign.members):
         return  # what a person was shown does not melt away
     reached = found.copy()
@@ -52,7 +57,7 @@ def update_members(  # noqa: PLR0917
         if elsewhere is None or not elsewhere[known]:
             found[known] = max(int(found[known]), _RANK[kept])
     if not may_act(campaign):
-        found = np.minimum(found, 1)
+        found = np.minimum(found, _RANK[Role.ACT if may_challenge(campaign) else Role.MEMBER])
     members: dict[str, Member] = {}
     for place in np.flatnonzero(found):
         tenant_id = profiles.tenant_ids[population.rows[place]]
@@ -122,6 +127,23 @@ def may_act(campaign: Campaign) -> bool:
     is_proved = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
     is_proved = is_proved and is_held(campaign.proofs.keys(), campaign.pooled)
     return campaign.status is Status.CONFIRMED and (is_proved or campaign.is_vouched)
+
+
+def may_challenge(campaign: Campaign) -> bool:
+    """Whether members of a campaign that links do not hold may be asked who they are: its queue leaves them no say.
+
+    Never more than that: a crowd that chooses neither what it asks nor how often would look the same.
+    """
+    is_own = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
+    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even
+
+
+def _dealt_to(campaign: Campaign, population: Population) -> Flags:
+    """Members whose own prompts came from the queue, under several of its wrappers."""
+    share = campaign.pool.share
+    numbers = numbers_of_wrappers(population, campaign.findings.wrappers)
+    dealt: Flags = (share >= ACT_ODDS / (1.0 + ACT_ODDS)) & (numbers >= OWN_WRAPPERS)
+    return dealt
 
 
 def changes(campaigns: list[Campaign], told: dict[str, Verdict], allowed: int, now_ms: int) -> list[Verdict]:

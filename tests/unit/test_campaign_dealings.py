@@ -1,0 +1,107 @@
+"""Whether accounts have a say in what they ask: a queue's have none, and honest crowds that look like one have."""
+
+from collections.abc import Callable, Iterator
+from itertools import cycle
+
+import numpy as np
+import pytest
+
+from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered, numbers_of_wrappers
+from stream_app.detection.campaigns.links import population
+from stream_app.detection.campaigns.profiles import Profiles, value_hash
+from stream_app.detection.signals import Profile, PromptSketch, Signal
+from tests.unit.campaign_worlds import BEGIN_MS
+
+WRAPPERS = [f"wrapper-{number}" for number in range(5)]
+Rng = np.random.Generator
+#: Of one account: its wrappers in the order in which it uses them, and the share of its prompts that have one.
+Habit = Callable[[Rng], tuple[Iterator[str], float]]
+
+
+def dealt(rng: Rng) -> tuple[Iterator[str], float]:
+    return iter(lambda: str(rng.choice(WRAPPERS)), None), 0.2
+
+
+def with_favourites(rng: Rng) -> tuple[Iterator[str], float]:
+    """Whoever has a collection of prompts likes some of them better, any mixture as likely as another."""
+    liking = rng.dirichlet(np.ones(len(WRAPPERS)))
+    return iter(lambda: str(rng.choice(WRAPPERS, p=liking)), None), 0.2
+
+
+def in_turn(rng: Rng) -> tuple[Iterator[str], float]:
+    """A program that takes everything through its prompts, one after the other."""
+    names = cycle(WRAPPERS)
+    for _ in range(int(rng.integers(len(WRAPPERS)))):
+        next(names)
+    return names, 0.5
+
+
+def now_and_then_or_often(rng: Rng) -> tuple[Iterator[str], float]:
+    """No favourites, but some use the collection several times as often as others."""
+    return dealt(rng)[0], min(float(rng.lognormal(np.log(0.15), 0.8)), 0.9)
+
+
+def always(rng: Rng) -> tuple[Iterator[str], float]:
+    """Users of a program that sends nothing but its own prompts, whichever comes next."""
+    return dealt(rng)[0], 0.98
+
+
+def of_a_crowd(habit: Habit, count: int = 200, *, is_late: bool = False) -> Dealing:
+    """Such accounts beside as many strangers; where they are late, each begins somewhere in the midst."""
+    rng = np.random.default_rng(7)
+    profiles = Profiles()
+    for number in range(2 * count):
+        wrappers, share = habit(rng) if number < count else (iter(()), 0.0)
+        sent = 4 + int(rng.poisson(20))
+        begins = int(rng.integers(sent // 2)) if is_late else 0
+        prompts = [
+            PromptSketch("", [next(wrappers) if place >= begins and rng.random() < share else f"{number}-{place}"])
+            for place in range(sent)
+        ]
+        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, sent, Profile(prompts=prompts)))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    wrappers = numbered(people, profiles, np.unique([value_hash(name) for name in WRAPPERS]).astype(np.int32))
+    carriers = np.count_nonzero(numbers_of_wrappers(people, wrappers))
+    found = dealing_of(people, profiles, wrappers)
+    assert found.accounts == carriers <= count
+    return found
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_queue_leaves_its_accounts_no_say(is_late: bool) -> None:
+    assert of_a_crowd(dealt, is_late=is_late).is_even
+
+
+@pytest.mark.parametrize(
+    ("habit", "bound"),
+    [
+        (with_favourites, "most_alike"),
+        (in_turn, "least_alike"),
+        (now_and_then_or_often, "unequal"),
+        (always, "wrapped"),
+    ],
+)
+def test_honest_crowds_have_one(habit: Habit, bound: str) -> None:
+    """Each is told by one bound, and would be a queue's but for that."""
+    found = of_a_crowd(habit)
+    assert not found.is_even
+    assert found._replace(**{bound: getattr(of_a_crowd(dealt), bound)}).is_even
+
+
+def test_beginning_and_end_of_one_wrapper_are_one() -> None:
+    profiles = Profiles()
+    for number in range(60):
+        prompts = [PromptSketch("", ["first", "last"]), PromptSketch("", ["other"] if number % 2 else [])]
+        profiles.add(Signal(f"t{number:02}", 0, 0, BEGIN_MS, 2, Profile(prompts=prompts)))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    wrappers = numbered(people, profiles, np.unique([value_hash(name) for name in ("first", "last", "other")]))
+    assert wrappers[value_hash("first")] == wrappers[value_hash("last")] != wrappers[value_hash("other")]
+    assert numbers_of_wrappers(people, wrappers).tolist() == [1, 2] * 30
+
+
+def test_few_accounts_show_nothing() -> None:
+    assert not of_a_crowd(dealt, 45).is_even
+
+
+def test_before_anything_is_known_nothing_is_even() -> None:
+    assert not Dealing().is_even

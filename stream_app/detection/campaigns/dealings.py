@@ -149,8 +149,8 @@ def _alike_in_turn(wrapper: Ints) -> tuple[float, float]:
     kind = wrapper[account, place]
     follows = account[1:] == account[:-1]
     is_same = follows & (kind[1:] == kind[:-1])
-    pairs = np.bincount(account[1:], weights=follows, minlength=len(wrapper))
-    same = np.bincount(account[1:], weights=is_same, minlength=len(wrapper))
+    pairs = np.bincount(account[1:][follows], minlength=len(wrapper)).astype(np.float64)
+    same = np.bincount(account[1:][is_same], minlength=len(wrapper)).astype(np.float64)
     return _bounds(same / _by_chance(wrapper), pairs)
 
 

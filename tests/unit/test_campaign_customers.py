@@ -13,7 +13,7 @@ from stream_app.detection.campaigns.links import Population, population
 from stream_app.detection.campaigns.profiles import Profiles
 from stream_app.detection.campaigns.proofs import Proof, is_held
 from stream_app.detection.campaigns.records import Campaign, Status
-from stream_app.detection.campaigns.verdicts import may_act
+from stream_app.detection.campaigns.verdicts import may_act, may_challenge
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
 
 
@@ -136,5 +136,7 @@ def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
     campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
     campaign.pooled = ["network"]
     assert not may_act(campaign)
+    campaign.is_even = True
+    assert not may_challenge(campaign)
     campaign.proofs["genesis"] = Proof(100.0, 0.0, 20.0)
     assert may_act(campaign)

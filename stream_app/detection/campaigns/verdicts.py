@@ -132,10 +132,11 @@ def may_act(campaign: Campaign) -> bool:
 def may_challenge(campaign: Campaign) -> bool:
     """Whether members of a campaign that links do not hold may be asked who they are: its queue leaves them no say.
 
-    Never more than that: a crowd that chooses neither what it asks nor how often would look the same.
+    Never more than that: a crowd that chooses neither what it asks nor how often would look the same. And not where
+    there are links that do not hold it: a product's customers share its networks, and might share its rhythm.
     """
     is_own = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even
+    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even and not campaign.pooled
 
 
 def _dealt_to(campaign: Campaign, population: Population) -> Flags:

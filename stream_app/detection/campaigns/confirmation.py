@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from stream_app.detection.campaigns.customers import customers_of
-from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered
+from stream_app.detection.campaigns.dealings import LEAST_DEALT, Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Population
@@ -80,7 +80,7 @@ def examine(
     skeletons = skeletons_of(population, pool)
     findings.queue = queue_of(population, profiles, pool, skeletons)
     if findings.queue.is_dealt:
-        findings.wrappers = numbered(population, profiles, skeletons)
+        findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
     if findings.queue.shared_bodies > PUBLIC:
         findings.explanations.append("public_material")

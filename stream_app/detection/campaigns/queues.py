@@ -44,12 +44,12 @@ class Queue(NamedTuple):
         return self.wrappers >= MIN_WRAPPERS and self.pairs >= MIN_PAIRS and self.excess <= MAX_EXCESS
 
 
-def skeletons_of(population: Population, pool: Pool) -> Ints:
-    """Skeletons (hashes) that are the pool's own."""
+def skeletons_of(population: Population, pool: Pool, least_share: float = _LEAST_SHARE) -> Ints:
+    """Skeletons (hashes) that are the pool's own, each carried by at least so large a share of its members."""
     links = population.links["content"]
     likely = pool.share > 0.5
     inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
-    is_common = inside >= max(_LEAST_MEMBERS, _LEAST_SHARE * np.count_nonzero(likely))
+    is_common = inside >= max(_LEAST_MEMBERS, least_share * np.count_nonzero(likely))
     entries, ratio = ratios(links, pool.share)
     cols = links.cols[entries]
     is_own = (ratio > _OWN_RATIO) & likely[links.rows[entries]] & is_common[cols]

@@ -4,8 +4,8 @@ import numpy as np
 
 from stream_app.detection.campaigns.cliques import expel_cliques
 from stream_app.detection.campaigns.growth import Pool, grow
-from stream_app.detection.campaigns.likelihoods import by_group
-from stream_app.detection.campaigns.links import Population, population
+from stream_app.detection.campaigns.likelihoods import Weights, by_group, fit
+from stream_app.detection.campaigns.links import KINDS, Population, incidence, population
 from stream_app.detection.campaigns.pools import Tried, fresh_pools, is_habit
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from tests.unit.campaign_worlds import Crowd
@@ -56,6 +56,20 @@ def test_a_small_team_that_only_its_own_card_ties_to_a_pool_is_left_out_of_it() 
     assert any((clique & is_team).sum() == len(team) for clique in expelled)
     assert pool.share[is_team].max() < 0.5
     assert pool.share[is_theirs].mean() > 0.9
+
+
+def test_how_many_lack_a_link_is_learned_from_those_whom_something_else_holds() -> None:
+    card = next(kind for kind in KINDS if kind.name == "payment")
+    values = np.array([7] * 30 + list(range(100, 170)), np.int64)  # 30 with the pool's card, ten of whom are held by it
+    links = incidence(values.reshape(-1, 1))
+    share = (np.arange(100) < 50).astype(np.float64)
+    held = np.where(np.arange(100) < 20, 1.0, np.where(np.arange(100) < 30, 0.05, share))
+    plain = trusted = Weights()
+    for _ in range(20):
+        plain = fit(links, card, share, plain).weights
+        trusted = fit(links, card, share, trusted, trusted=held).weights
+    lacking = [fit(links, card, share, weights).nats[-1] for weights in (plain, trusted)]
+    assert np.allclose(np.exp(lacking), [20 / 50, 20 / 40], atol=0.05)
 
 
 def test_a_card_of_many_in_a_pool_counts_for_more_than_that_of_a_pair() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import Struct, field
 
-from stream_app.detection.campaigns.likelihoods import UNSEEN, Weights, fit, total
+from stream_app.detection.campaigns.likelihoods import UNSEEN, Weights, by_group, fit, total
 from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Floats
 
@@ -81,6 +81,7 @@ def refit(population: Population, pool: Pool) -> None:
         counted = (pool.share > _WHOLE_FROM).astype(np.float64)
     base = prior(population, float(counted.sum()))
     is_soft = bool(pool.nats) and not _is_hard(population, pool, counted)
+    trusted = _trusted(pool, counted, base)
     for kind in KINDS:
         others: set[str] = set()
         if kind.group == "content" and pool.has_links:
@@ -92,11 +93,27 @@ def refit(population: Population, pool: Pool) -> None:
             held = base + total(population, {k: v for k, v in pool.nats.items() if k in others}) > 0
             teaching = np.where(held, counted, 0.0)
         weights = pool.weights.get(kind.name, Weights())
-        fitted = fit(population.links[kind.name], kind, teaching, weights, UNSEEN if pool.has_links else _LEAST_CHANCE)
+        least = UNSEEN if pool.has_links else _LEAST_CHANCE
+        fitted = fit(population.links[kind.name], kind, teaching, weights, least, trusted.get(kind.group))
         pool.nats[kind.name], pool.weights[kind.name] = fitted
     pool.odds = base + total(population, pool.nats)
     if len(pool.prior):
         pool.odds += pool.prior
+
+
+def _trusted(pool: Pool, counted: Floats, base: float) -> dict[str, Floats]:
+    """By group, how far each member is one without that group's evidence; nothing before there is any.
+
+    Whom a link brought in carries it. How many do not is learned from those whom something else holds: otherwise it
+    would seem that nearly all do, and who lacks it would be kept out for that.
+    """
+    members = (counted != 0).nonzero()[0]
+    grouped = by_group({kind: nats[members] for kind, nats in pool.nats.items()})
+    whole = base + sum(grouped.values(), np.zeros(len(members)))
+    trusted = {group: np.zeros(len(counted)) for group in grouped}
+    for group, nats in grouped.items():
+        trusted[group][members] = counted[members] / (1.0 + np.exp(np.clip(nats - whole, -30, 30)))
+    return trusted
 
 
 def _is_hard(population: Population, pool: Pool, counted: Floats) -> bool:

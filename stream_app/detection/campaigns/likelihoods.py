@@ -81,8 +81,17 @@ def excesses(links: Incidence, share: Floats) -> Floats:
     return _excess(links, float(share[members] @ links.carried[members]), links.degree, inside, 0.0, 0.0)
 
 
-def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights, least_chance: float = UNSEEN) -> Fit:
+def fit(  # noqa: PLR0917
+    links: Incidence,
+    kind: Kind,
+    share: Floats,
+    weights: Weights,
+    least_chance: float = UNSEEN,
+    trusted: Floats | None = None,
+) -> Fit:
     """Nats of every tenant for one kind under the weights given, and better weights.
+
+    The weights are learned from members as far as they are ``trusted``, where that is told, instead of their share.
 
     Of kinds with many values none is taken for so rare that fewer members than ``least_chance`` carried it by chance.
     Without a vote of their own tenants differ only in the values they carry: one logarithm a value and one product of
@@ -116,7 +125,7 @@ def fit(links: Incidence, kind: Kind, share: Floats, weights: Weights, least_cha
     nats = np.log(weights.without + taking_part)
     nats[links.lacking] = 0.0
     shared = np.bincount(whose, weights=1.0 - weights.outside / times, minlength=len(members))
-    having = share[members] * links.has[members]
+    having = (share if trusted is None else trusted)[members] * links.has[members]
     part = having * taking_part[members] / (weights.without + taking_part[members])
     fitted = Weights(
         outside=_between(1.0 - _share_of(float(part @ shared), float(part @ links.carried[members]))),

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from stream_app.detection.campaigns.links import GROUPS
-from stream_app.detection.campaigns.roles import ROLES, Role, roles
+from stream_app.detection.campaigns.links import GROUPS, population
+from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.roles import ROLES, Role, carries_own_client, roles
+from stream_app.detection.signals import Profile, Signal
 
 
 def role_of(share: float = 0.9999, *, is_held: bool = True, **nats: float) -> Role | None:
@@ -37,3 +39,31 @@ def test_acting_takes_two_kinds_of_evidence_and_blocking_content_and_a_hard_link
     assert role_of(payer=6.0, client=3.0) is Role.ACT
     assert role_of(client=5.0, genesis=5.0) is Role.MEMBER
     assert role_of(0.99999, payer=6.0, client=3.0, content=4.0) is Role.BLOCK
+
+
+def test_a_client_that_hardly_anybody_has_whom_nothing_else_holds_is_the_campaigns_own() -> None:
+    profiles = Profiles()
+    clients = ["own"] * 12 + ["popular"] * 40
+    for number, client in enumerate(clients):
+        profiles.add(Signal(f"t{number}", 0, 0, 1, 1, Profile(ja4=[client])))
+    people = population(profiles, np.ones(len(clients), np.bool_))
+    nats = np.zeros((len(GROUPS), len(clients)))
+    nats[GROUPS.index("client")] = 6.0
+    held = np.isin(np.arange(len(clients)), [*range(8), *range(20, 35)])
+    nats[GROUPS.index("payer"), held] = 5.0
+    share = np.full(len(clients), 0.9)
+    own = carries_own_client(people, share, nats)
+    assert own.tolist() == [client == "own" for client in clients]
+    found = [ROLES[place] for place in roles(share, nats, own_client=own)]
+    assert found[8:12] == [Role.MEMBER] * 4
+    assert found[40:] == [None] * 12
+
+
+def test_a_client_of_few_members_is_nobodys_own() -> None:
+    profiles = Profiles()
+    for number in range(5):
+        profiles.add(Signal(f"t{number}", 0, 0, 1, 1, Profile(ja4=["rare"])))
+    people = population(profiles, np.ones(5, np.bool_))
+    nats = np.zeros((len(GROUPS), 5))
+    nats[GROUPS.index("payer"), :4] = 5.0
+    assert not carries_own_client(people, np.full(5, 0.9), nats).any()

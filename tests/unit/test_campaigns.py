@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from stream_app.detection.campaigns.confirmation import CampaignKind
+from stream_app.detection.campaigns.confirmation import CampaignKind, examine
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import Population, population
 from stream_app.detection.campaigns.profiles import Profiles
-from stream_app.detection.campaigns.proofs import proofs_of
+from stream_app.detection.campaigns.proofs import HELD_NATS, proofs_of
 from stream_app.detection.campaigns.records import Campaign, Status, Verdict
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
@@ -226,11 +226,25 @@ def test_who_belongs_to_another_campaign_now_is_let_go_at_once() -> None:
 
 def test_who_shares_a_client_alone_with_another_pool_does_not_belong_there() -> None:
     campaign, people, _ = confirmed_campaign()
-    assert (roles_of(campaign) > 0).sum() >= 50
+    assert (roles_of(campaign, people) > 0).sum() >= 50
     campaign.pool.nats = {kind: np.zeros(len(people)) for kind in campaign.pool.nats} | {
         "ja4": np.full(len(people), 6.0)
     }
-    assert (roles_of(campaign) == 0).all()
+    assert (roles_of(campaign, people) == 0).all()
+
+
+def test_where_links_hold_a_pool_its_content_is_proved_by_less() -> None:
+    campaign, people, profiles = confirmed_campaign()
+    pool = campaign.pool
+    provers = np.flatnonzero(pool.share > 0.5)[:12]
+    pool.nats["content"] = np.zeros(len(people))
+    pool.nats["content"][provers] = 1.2 * HELD_NATS / len(provers)
+    assert "content" in examine(people, profiles, pool, {}).proofs
+    assert "content" not in examine(people, profiles, pool, {"content": HELD_NATS}).proofs
+    unlinked = Pool(
+        pool.share, nats={kind: np.zeros(len(people)) for kind in pool.nats} | {"content": pool.nats["content"]}
+    )
+    assert "content" not in examine(people, profiles, unlinked, {}).proofs
 
 
 def test_nobody_is_attached_to_a_campaign_in_doubt(found: tuple[CampaignStage, list[Verdict], set[str]]) -> None:

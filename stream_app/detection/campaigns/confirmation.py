@@ -13,7 +13,16 @@ from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
-from stream_app.detection.campaigns.proofs import MIN_MEMBERS, PROOF, Proof, is_held, pooled_of, proofs_of, spread_of
+from stream_app.detection.campaigns.proofs import (
+    HELD_NATS,
+    MIN_MEMBERS,
+    PROOF,
+    Proof,
+    is_held,
+    pooled_of,
+    proofs_of,
+    spread_of,
+)
 from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of, skeletons_of
 
 #: Content alone must come from more of them: it is all there is.
@@ -70,6 +79,8 @@ def examine(
     """
     proofs = proofs_of(pool, controls)
     findings = Findings(proofs, pooled_of(population, pool.share, proofs.keys()) if _is_linked(pool) else [])
+    if is_held(proofs.keys(), {*pooled, *findings.pooled}):
+        proofs |= {group: proof for group, proof in proofs_of(pool, controls, HELD_NATS).items() if group == "content"}
     for kind in KINDS:
         if kind.is_hard:
             findings.values[kind.name] = round(spread_of(population, kind.name, pool.share).effective, 1)

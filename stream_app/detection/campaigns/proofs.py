@@ -16,6 +16,10 @@ MIN_MEMBERS = 20
 #: Nats that a group of links must be ahead of the best control group: one chance in 10^8, spent over some thousand
 #: looks and a hundred pools a look.
 MIN_NATS = 18.0 + np.log(100_000)
+#: And for content, where links alone hold the pool: there are ten such pools at a time rather than a hundred, whatever
+#: their prompts, and one look sees the evidence of the one before, grown. One chance in 10^8 at each look of ten pools
+#: is one wrong proof in over a hundred years.
+HELD_NATS = 18.0
 #: Members that must bring the evidence of a group themselves, each with at least ``PROOF`` nats.
 MIN_PROVERS = 8
 PROOF = 1.5
@@ -46,14 +50,14 @@ class Spread(NamedTuple):
     having: float = 0.0
 
 
-def proofs_of(pool: Pool, controls: dict[str, float]) -> dict[str, Proof]:
-    """Groups whose evidence is ahead of all control groups and brought by enough members themselves."""
+def proofs_of(pool: Pool, controls: dict[str, float], least: float = MIN_NATS) -> dict[str, Proof]:
+    """Groups whose evidence is so far ahead of all control groups and brought by enough members themselves."""
     proofs: dict[str, Proof] = {}
     for group, nats in by_group(pool.nats).items():
         summed, control = float(pool.share @ nats), controls.get(group, 0.0)
         provers = float(pool.share[nats >= PROOF].sum())
         is_wide = provers >= max(MIN_PROVERS, MIN_PROVING_SHARE * pool.size)
-        if is_wide and summed - control >= MIN_NATS:
+        if is_wide and summed - control >= least:
             proofs[group] = Proof(round(summed, 1), round(control, 1), round(provers, 1))
     return proofs
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from stream_app.detection.campaigns.links import GROUPS, KINDS
+from stream_app.detection.campaigns.links import GROUPS, KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints
 
 #: A member is rather in than out when the campaign's other links are few; it is observed, no more.
@@ -18,8 +18,12 @@ OWN_NATS = 2.0
 #: What strangers share by the thousand: a popular client, an hour of sign-ups. One of them alone, with less than this
 #: of anything else (a popular card programme brings 1.5), makes nobody a member, however few of its carriers a pool has
 #: left outside; both without anything else only with the odds of the act set, which a popular client does not give.
+#: But a client that hardly anybody has whom nothing else holds, of so many members at least, is the campaign's own. Of
+#: hours there are few, and strangers in each.
 _SOFT = [GROUPS.index("client"), GROUPS.index("genesis")]
 _BESIDE_NATS = 2.0
+_LEAST_HELD = 5
+_CLIENT_KINDS = tuple(kind.name for kind in KINDS if kind.group == "client" and kind.is_seed)
 _HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in KINDS if kind.is_hard)]
 _CONTENT = GROUPS.index("content")
 
@@ -35,10 +39,26 @@ class Role(StrEnum):
 ROLES = (None, Role.MEMBER, Role.ACT, Role.BLOCK)
 
 
-def roles(share: Floats, nats: Floats, *, is_held: bool = True) -> Ints:
+def carries_own_client(population: Population, share: Floats, nats: Floats) -> Flags:
+    """Tenants with a client of the campaign's own.
+
+    Most of all who have it are members by something else: so it brings in fewer than it was learned from.
+    """
+    held = (share > 0.5) & (np.maximum(np.delete(nats, _SOFT, axis=0), 0.0).sum(axis=0) >= _BESIDE_NATS)
+    found = np.zeros(len(share), np.bool_)
+    for name in _CLIENT_KINDS:
+        links = population.links[name]
+        inside = np.bincount(links.cols, weights=held[links.rows], minlength=len(links.degree))
+        own = (inside >= _LEAST_HELD) & (2.0 * inside > links.degree)
+        found |= links.matrix @ own.astype(np.float64) > 0
+    return found
+
+
+def roles(share: Floats, nats: Floats, *, is_held: bool = True, own_client: Flags | bool = False) -> Ints:
     """Places in ``ROLES`` by tenant, from the probability of membership and the nats by group (rows: ``GROUPS``).
 
     Where no links hold a campaign (``is_held``), who has neither content nor a hard link of his own is no member.
+    Where they do, ``own_client`` marks those whose client is the campaign's own.
     The act set is the largest whose mean error stays within ``ACT_ERROR``, of members with two kinds of evidence of
     their own, one of them a link that strangers do not share, or the campaign's content.
     """
@@ -52,7 +72,8 @@ def roles(share: Floats, nats: Floats, *, is_held: bool = True) -> Ints:
     soft = np.maximum(nats[_SOFT], 0.0)
     firm = np.maximum(nats, 0.0).sum(axis=0) - soft.sum(axis=0)
     is_clear = (odds >= ACT_ODDS) & (firm + soft.min(axis=0) >= _BESIDE_NATS)
-    found: Ints = ((share >= MEMBER_SHARE) & ((firm >= _BESIDE_NATS) | is_clear) & (is_held | strong)).astype(np.int32)
+    is_own = (firm >= _BESIDE_NATS) | is_clear | own_client
+    found: Ints = ((share >= MEMBER_SHARE) & is_own & (is_held | strong)).astype(np.int32)
     found[may_act] = 2
     found[may_block] = 3
     return found

@@ -130,9 +130,9 @@ class CampaignStage:
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
         fitting = np.zeros(len(people), np.int32)
         for campaign in self.campaigns:
-            fitting += roles_of(campaign) > 0
+            fitting += roles_of(campaign, people) > 0
         for campaign in self.memory.campaigns:
-            elsewhere = fitting - (roles_of(campaign) > 0 if campaign.is_listed else 0) > 0
+            elsewhere = fitting - (roles_of(campaign, people) > 0 if campaign.is_listed else 0) > 0
             update_members(campaign, people, self.profiles, now_ms, elsewhere, self.told)
             count_tokens(campaign, self.profiles)
         share(self.memory.campaigns, people, self.profiles, self.exchange)

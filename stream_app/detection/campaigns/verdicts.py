@@ -13,7 +13,7 @@ from stream_app.detection.campaigns.links import GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
-from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, roles
+from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, carries_own_client, roles
 
 #: An unchanged verdict is told again after so long, so that its decision is renewed before it expires; the later the
 #: longer it has stood, up to half a day. Changes and the end are told at once: a long life only bounds what a
@@ -45,7 +45,7 @@ def update_members(  # noqa: PLR0917
     share = campaign.pool.share
     if not campaign.pool.nats:
         return
-    nats, found = _nats_of(campaign), roles_of(campaign)
+    nats, found = _nats_of(campaign), roles_of(campaign, population)
     if not may_act(campaign):
         found = np.minimum(found, _RANK[Role.MEMBER])
         if may_challenge(campaign):
@@ -78,12 +78,14 @@ def update_members(  # noqa: PLR0917
     campaign.members = members
 
 
-def roles_of(campaign: Campaign) -> Ints:
+def roles_of(campaign: Campaign, population: Population) -> Ints:
     """Places in ``ROLES`` by tenant of the population, by this look's evidence alone."""
     if not campaign.pool.nats:
         return np.zeros(len(campaign.pool.share), np.int32)
     held = is_held(campaign.proofs.keys(), campaign.pooled)
-    return roles(campaign.pool.share, _nats_of(campaign), is_held=held)
+    nats = _nats_of(campaign)
+    own_client = carries_own_client(population, campaign.pool.share, nats) if held else False
+    return roles(campaign.pool.share, nats, is_held=held, own_client=own_client)
 
 
 def _nats_of(campaign: Campaign) -> Floats:

@@ -72,6 +72,22 @@ def test_how_many_lack_a_link_is_learned_from_those_whom_something_else_holds() 
     assert np.allclose(np.exp(lacking), [20 / 50, 20 / 40], atol=0.05)
 
 
+def test_who_has_a_prompt_of_the_campaigns_own_is_not_kept_out_for_all_else_that_he_asks() -> None:
+    content = next(kind for kind in KINDS if kind.has_many)
+    table = np.arange(1, 200 * 60 + 1, dtype=np.int64).reshape(200, 60)
+    table[:40, 30:] = 0
+    table[:41, 0] = 9  # forty members and one more carry the wrapper; that one asks twice as much
+    table[41:100, 1] = table[:20, 1] = 8  # a popular prompt, a little more so among members
+    links = incidence(table)
+    share = (np.arange(200) < 40).astype(np.float64)
+    weights = Weights(outside=0.9, without=0.02)
+    apart = fit(links, content, share, weights).nats
+    held = fit(links, content, share, weights, is_held=True).nats
+    assert apart[40] < 0.0
+    assert 2.0 < held[40] < held[0]
+    assert np.allclose(held[41:], apart[41:])
+
+
 def test_a_card_of_many_in_a_pool_counts_for_more_than_that_of_a_pair() -> None:
     crowd = Crowd(23)
     crowd.ordinary(400)

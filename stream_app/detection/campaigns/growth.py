@@ -94,7 +94,9 @@ def refit(population: Population, pool: Pool) -> None:
             teaching = np.where(held, counted, 0.0)
         weights = pool.weights.get(kind.name, Weights())
         least = UNSEEN if pool.has_links else _LEAST_CHANCE
-        fitted = fit(population.links[kind.name], kind, teaching, weights, least, trusted.get(kind.group))
+        fitted = fit(
+            population.links[kind.name], kind, teaching, weights, least, trusted.get(kind.group), is_held=pool.has_links
+        )
         pool.nats[kind.name], pool.weights[kind.name] = fitted
     pool.odds = base + total(population, pool.nats)
     if len(pool.prior):

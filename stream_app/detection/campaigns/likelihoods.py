@@ -32,6 +32,9 @@ _MOST_WITHOUT = 0.9
 #: Standard deviations by which members must outnumber chance: of a thousand values one does without reason.
 _CLEARLY = 3.0
 _MAX_EXPONENT = 30.0
+#: Times chance, beyond its spread, that members carry a value that is the pool's own: a wrapper of half a dozen members
+#: at least, and of nobody else. What is carried a little more often than by chance adds up in whoever asks much.
+_OWN = 10.0
 Numbers = NDArray[np.number]
 
 
@@ -88,10 +91,14 @@ def fit(  # noqa: PLR0917
     weights: Weights,
     least_chance: float = UNSEEN,
     trusted: Floats | None = None,
+    *,
+    is_held: bool = False,
 ) -> Fit:
     """Nats of every tenant for one kind under the weights given, and better weights.
 
     The weights are learned from members as far as they are ``trusted``, where that is told, instead of their share.
+    Where links hold the pool (``is_held``), who carries one of many values that is the pool's own may carry any others:
+    accounts begin their work at different times, and at rates of their own.
 
     Of kinds with many values none is taken for so rare that fewer members than ``least_chance`` carried it by chance.
     Without a vote of their own tenants differ only in the values they carry: one logarithm a value and one product of
@@ -121,6 +128,13 @@ def fit(  # noqa: PLR0917
     whose = np.arange(len(members)).repeat(links.shared[members])
     logs[members] = np.bincount(whose, weights=np.log(times), minlength=len(members))
     logs[members] += (links.carried[members] - links.shared[members]) * log_outside
+    if kind.has_many and is_held:
+        entries = links.entries_of_values(np.flatnonzero(gains >= np.log(_OWN)))
+        own_logs = 0.0 + np.bincount(links.rows[entries], weights=gains[links.cols[entries]], minlength=len(logs))
+        own_gains = np.where(times >= _OWN, np.log(times) - log_outside, 0.0)
+        own_logs[members] = np.bincount(whose, weights=own_gains, minlength=len(members))
+        chances = links.carried * (share[members].sum() / max(within, 1.0))
+        logs = np.where(own_logs > 0, np.maximum(logs, own_logs - np.log(np.maximum(chances, 1.0))), logs)
     taking_part = (1.0 - weights.without) * np.exp(logs.clip(-_MAX_EXPONENT, _MAX_EXPONENT))
     nats = np.log(weights.without + taking_part)
     nats[links.lacking] = 0.0

@@ -3,8 +3,9 @@
 import numpy as np
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.identities import follow_members
+from stream_app.detection.campaigns.identities import bring_back, follow_members
 from stream_app.detection.campaigns.links import Population, population
+from stream_app.detection.campaigns.pools import merged
 from stream_app.detection.campaigns.profiles import Floats, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
@@ -57,3 +58,45 @@ def test_a_campaign_that_grows_or_shrinks_is_the_same() -> None:
         old, others = follow(share(TENANTS, 0, 20), now)
         assert (old.pool.share == now).all()
         assert others == []
+
+
+def listed(campaign_id: str, pool: Floats, status: Status, begun_ms: int = BEGIN_MS) -> Campaign:
+    return Campaign(campaign_id, begun_ms, Pool(pool), status=status, is_listed=True)
+
+
+def test_a_confirmed_campaign_keeps_its_id_when_it_joins_an_older_candidate() -> None:
+    customers = listed("c-customers", share(TENANTS, 0, 10), Status.CANDIDATE)
+    confirmed = listed("c-known", share(TENANTS, 0, 40), Status.CONFIRMED, BEGIN_MS + 1)
+    kept, gone = merged(people(), [customers, confirmed])
+    assert kept == [confirmed]
+    assert gone == [(customers, confirmed)]
+    assert confirmed.aliases == ["c-customers"]
+
+
+def test_what_a_person_dismissed_stays_dismissed_when_a_younger_confirmed_one_joins_it() -> None:
+    dismissed = listed("c-dismissed", share(TENANTS, 0, 40), Status.DISMISSED)
+    confirmed = listed("c-young", share(TENANTS, 0, 30), Status.CONFIRMED, BEGIN_MS + 1)
+    assert merged(people(), [dismissed, confirmed]).kept == [dismissed]
+
+
+def test_a_campaign_parted_from_another_in_the_same_look_comes_back_under_its_id() -> None:
+    held = {"c-known": share(TENANTS, 0, 40), "c-other": share(TENANTS, 80, 90)}
+    known = listed("c-known", share(TENANTS, 0, 10), Status.CONFIRMED)
+    other = listed("c-other", held["c-other"], Status.CONFIRMED, BEGIN_MS + 1)
+    other.aliases = ["c-before", "c-known"]
+    fresh = Campaign("c-fresh", BEGIN_MS + 2, Pool(share(TENANTS, 0, 38)))
+    campaigns = [other, fresh]
+    bring_back(campaigns, [(known, other)], held)
+    assert [campaign.campaign_id for campaign in campaigns] == ["c-known", "c-other"]
+    assert known.pool is fresh.pool
+    assert other.aliases == ["c-before"]
+
+
+def test_a_campaign_whose_members_stay_in_another_is_an_alias_of_it() -> None:
+    held = {"c-known": share(TENANTS, 0, 40)}
+    known = listed("c-known", share(TENANTS, 0, 10), Status.CONFIRMED)
+    other = listed("c-other", share(TENANTS, 0, 60), Status.CONFIRMED)
+    campaigns = [other, Campaign("c-fresh", BEGIN_MS, Pool(share(TENANTS, 0, 38)))]
+    bring_back(campaigns, [(known, other)], held)
+    assert campaigns[0] is other
+    assert campaigns[1].campaign_id == "c-fresh"

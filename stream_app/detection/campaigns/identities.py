@@ -4,7 +4,7 @@ A fresh pool may join a campaign and a crowd that has something in common with b
 the union again may be the campaign itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,6 +32,23 @@ def follow_members(population: Population, campaigns: list[Campaign], held: Mapp
             campaigns.append(Campaign(new_id(f"{campaign.campaign_id}:left", now_ms), now_ms, campaign.pool))
             campaign.pool = Pool(np.zeros(len(population)))
             grow(population, campaign.pool)
+
+
+def bring_back(
+    campaigns: list[Campaign], gone: Sequence[tuple[Campaign, Campaign]], held: Mapping[str, Floats]
+) -> None:
+    """Undo what went into another campaign in this look, where a fresh pool has parted its members from that again."""
+    for campaign, into in gone:
+        before = held[campaign.campaign_id]
+        fresh = [place for place, other in enumerate(campaigns) if other.campaign_id not in held]
+        heir = max(fresh, key=lambda place: _common(before, campaigns[place].pool.share), default=None)
+        if heir is None or not _is_lost(before, into.pool.share) or _is_lost(before, campaigns[heir].pool.share):
+            continue
+        own = {campaign.campaign_id, *campaign.aliases}
+        into.aliases = [alias for alias in into.aliases if alias not in own]
+        campaign.pool = campaigns[heir].pool
+        campaigns[heir] = campaign
+        campaigns.sort(key=lambda one: one.begun_ms)
 
 
 def _is_lost(one: Floats, other: Floats) -> bool:

@@ -1,7 +1,8 @@
 """Pools of a tick: grown from fresh seeds, and put together when they turn out to be the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct, field
@@ -82,7 +83,7 @@ def fresh_pools(population: Population, known: list[Pool], tried: Tried) -> list
     return found
 
 
-def absorb(population: Population, campaigns: list[Campaign], pool: Pool) -> Campaign | None:
+def absorb(population: Population, campaigns: Iterable[Campaign], pool: Pool) -> Campaign | None:
     """Put a pool into the campaign it is the same as, if any; then that one is grown again from both."""
     for campaign in campaigns:
         other = campaign.pool
@@ -97,19 +98,31 @@ def absorb(population: Population, campaigns: list[Campaign], pool: Pool) -> Cam
     return None
 
 
-def merged(people: Population, campaigns: Iterable[Campaign]) -> list[Campaign]:
-    """Pools that have become the same are one, under the oldest id; others vanish, as habits do, unless told."""
-    kept: list[Campaign] = []
-    for campaign in campaigns:
+class Merged(NamedTuple):
+    """Campaigns that are left, and those told of that went into another, with that one."""
+
+    kept: list[Campaign]
+    gone: list[tuple[Campaign, Campaign]]
+
+
+def merged(people: Population, campaigns: Sequence[Campaign]) -> Merged:
+    """Pools that have become the same are one, under the oldest id; others vanish, as habits do, unless told.
+
+    A mere candidate's id gives way to any other: what was confirmed or dismissed is what people know.
+    """
+    kept: dict[str, Campaign] = {}
+    gone: list[tuple[Campaign, Campaign]] = []
+    for campaign in sorted(campaigns, key=lambda one: one.status is Status.CANDIDATE):
         if is_pool(campaign.pool) and (campaign.is_listed or not is_habit(campaign.pool)):
-            into = absorb(people, kept, campaign.pool)
+            into = absorb(people, kept.values(), campaign.pool)
             if into is None:
-                kept.append(campaign)
+                kept[campaign.campaign_id] = campaign
             elif campaign.is_listed:
                 into.aliases += [campaign.campaign_id, *campaign.aliases]
+                gone.append((campaign, into))
         elif campaign.is_listed:
-            kept.append(campaign)
-    return kept
+            kept[campaign.campaign_id] = campaign
+    return Merged([campaign for campaign in campaigns if campaign.campaign_id in kept], gone)
 
 
 def strongest(campaigns: list[Campaign]) -> list[Campaign]:

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 from stream_app.detection.campaigns.assessment import assess, list_candidates, retract_or_keep
 from stream_app.detection.campaigns.cliques import expel_cliques
 from stream_app.detection.campaigns.growth import Pool, compete, grow
-from stream_app.detection.campaigns.identities import follow_members
+from stream_app.detection.campaigns.identities import bring_back, follow_members
 from stream_app.detection.campaigns.indicators import LEAST_PART, Exchange, Indicators, Partners, find_partners, keep
 from stream_app.detection.campaigns.kinships import share, weigh_partners
 from stream_app.detection.campaigns.links import GROUPS, Population, population
@@ -215,7 +215,8 @@ class CampaignStage:
         for pool, origin in fresh_pools(people, pools, self.memory.tried):
             if not absorb(people, self.memory.campaigns, pool):
                 self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
-        self.memory.campaigns = strongest(merged(people, self.memory.campaigns))
+        kept, gone = merged(people, self.memory.campaigns)
+        self.memory.campaigns = strongest(kept)
         for campaign in list(self.memory.campaigns):
             change = abs(campaign.pool.size - campaign.checked_size)
             is_same = change <= max(_CHECKED_CHANGE * campaign.checked_size, _CHECKED_LEAST)
@@ -230,6 +231,7 @@ class CampaignStage:
                     self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
         compete([campaign.pool for campaign in self.memory.campaigns])
         follow_members(people, self.memory.campaigns, held, now_ms)
+        bring_back(self.memory.campaigns, gone, held)
 
     def _keep_shares(self, people: Population) -> None:
         for campaign in self.memory.campaigns:

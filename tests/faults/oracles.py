@@ -8,7 +8,7 @@ import msgspec
 from datasketches import hll_sketch
 
 from stream_app.detection.detector import Detector
-from stream_app.detection.effects import DeadLetter, Effect, EmitDecision
+from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, ForgetDecision
 from stream_app.detection.operators import parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy
@@ -141,6 +141,8 @@ def _note(effects: Iterable[Effect], outcome: Outcome) -> None:
             body = msgspec.json.encode(decision)
             outcome.decisions.setdefault(decision.decision_id, set()).add(body)
             outcome.control[decision.key] = body
+        elif isinstance(effect, ForgetDecision):
+            outcome.control[effect.key] = b""
         elif isinstance(effect, DeadLetter):
             place = f"{effect.topic}/{effect.partition}/{effect.offset}"
             outcome.letters[place if effect.index is None else f"{place}/{effect.index}"] = effect.reason

@@ -1,5 +1,6 @@
 """One detector's outcome on one stream, as a line of results: the scores of ``stillwatch evaluate``, and some more."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -29,8 +30,8 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     account; ``act_next_day`` a day later. ``named`` are accounts in any decision that denies: recall, and precision
     over tenants. Delays are hours from the first extraction request, ``delay_half_h`` from half a request per account;
     ``before_fifth`` is the share of campaigns found before a fifth of their extraction was done. ``touched`` counts
-    benign tenants, ``touched_before`` without harm budgets. ``odd`` and ``odd_before`` are shares of windows, of a
-    rival that names nobody.
+    benign tenants, ``touched_before`` without harm budgets, ``touched_as`` by what they are, the allow-listed among
+    them. ``odd`` and ``odd_before`` are shares of windows, of a rival that names nobody.
     """
 
     plan: str
@@ -63,6 +64,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     before_fifth: float | None = None
     touched: int = 0
     touched_before: int = 0
+    touched_as: dict[str, int] = {}
     blocked: int = 0
     allowed_touched: int = 0
     odd: float | None = None
@@ -161,6 +163,7 @@ def _outcome(
     scores = evaluate(stream.labels, stream.scenario, reports or (), made)
     denied = {one.tenant_id for one in made if one.action in DENYING}
     guilty = {tenant_id for tenant_id, _ in truth.campaign_of}
+    families = {label.tenant_id: label.family for label in stream.labels}
     precision = len(denied & guilty) / len(denied) if denied else None
     recalls = [score.denied_recall for score in scores.per_campaign]
     outcome = Outcome(
@@ -168,6 +171,7 @@ def _outcome(
         detector=detector,
         named=(sum(recalls) / len(recalls), precision) if recalls else None,
         touched=scores.harm.touched - scores.harm.allow_listed_touched,
+        touched_as=dict(sorted(Counter(families[who] for who in denied & truth.benign_tenants).items())),
         touched_before=scores.harm.touched - scores.harm.allow_listed_touched,
         blocked=scores.harm.blocked,
         allowed_touched=scores.harm.allow_listed_touched,

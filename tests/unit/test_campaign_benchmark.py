@@ -152,13 +152,15 @@ def test_no_stream_is_played_under_two_names() -> None:
 
 def test_one_stream_gives_a_line_a_detector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STILLWATCH_SHARED_DATA", str(tmp_path))
-    monkeypatch.setitem(SIZES, "tiny", Size(100, 0.4))
+    monkeypatch.setitem(SIZES, "tiny", Size(100, 0.8))
     told = outcomes(PLANS[0], 1, "tiny", "abc", rivals=True)
     names = [one.detector for one in told]
     assert names[:2] == [STILLWATCH, ALONE]
     assert names[-1] == MMD
     assert len(set(names)) == len(names) == 9
     assert len({(one.events, one.benign, one.begun) for one in told}) == 1
+    assert any(one.touched for one in told)
+    assert all(sum(one.touched_as.values()) == one.touched + one.allowed_touched for one in told)
     path = tmp_path / "campaigns.jsonl"
     path.write_bytes(msgspec.json.Encoder().encode_lines(told))
     assert read(path) == told

@@ -44,6 +44,7 @@ MIN_ACCOUNTS = 50
 OWN_WRAPPERS = 2
 #: The bound of what nothing is known of.
 _ANYTHING = 1_000.0
+#: Instead of 0 in a logarithm whose factor is 0.
 _LEAST_PART = 1e-12
 #: A prompt without a wrapper, and no prompt.
 _BARE, _NONE = -1, -2

@@ -130,7 +130,8 @@ def fit(  # noqa: PLR0917
     logs[members] += (links.carried[members] - links.shared[members]) * log_outside
     if kind.has_many and is_held:
         entries = links.entries_of_values(np.flatnonzero(gains >= np.log(_OWN)))
-        own_logs = 0.0 + np.bincount(links.rows[entries], weights=gains[links.cols[entries]], minlength=len(logs))
+        own_logs = np.bincount(links.rows[entries], weights=gains[links.cols[entries]], minlength=len(logs))
+        own_logs = own_logs.astype(np.float64)  # of no entries at all numpy counts in integers
         own_gains = np.where(times >= _OWN, np.log(times) - log_outside, 0.0)
         own_logs[members] = np.bincount(whose, weights=own_gains, minlength=len(members))
         chances = links.carried * (share[members].sum() / max(within, 1.0))

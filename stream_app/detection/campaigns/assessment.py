@@ -3,7 +3,7 @@
 import numpy as np
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, control_nats, examine, is_explained, kind_of
-from stream_app.detection.campaigns.likelihoods import total
+from stream_app.detection.campaigns.likelihoods import dot, total
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.opinions import Ranking, end_dismissal, follow_person
 from stream_app.detection.campaigns.profiles import Flags, Profiles
@@ -39,7 +39,7 @@ def assess(
     members = int(np.count_nonzero(pool.share > 0.5))
     if not members:
         return
-    campaign.nats = float(pool.share @ total(population, pool.nats))
+    campaign.nats = dot(pool.share, total(population, pool.nats))
     controls = _controls(campaign, population, members, background, now_ms)
     found = campaign.findings = examine(population, profiles, pool, controls, campaign.pooled)
     for group, proof in found.proofs.items():

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from stream_app.detection.campaigns.customers import customers_of
 from stream_app.detection.campaigns.dealings import LEAST_DEALT, Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
-from stream_app.detection.campaigns.likelihoods import by_group
+from stream_app.detection.campaigns.likelihoods import by_group, dot
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import (
@@ -169,5 +169,5 @@ def control_nats(population: Population, size: int, background: Flags, seed: int
             pool.share = np.where(background, pool.share, 0.0)
         if pool.size >= MIN_POOL:
             for group, nats in by_group(pool.nats).items():
-                best[group] = max(best.get(group, 0.0), float(pool.share @ nats))
+                best[group] = max(best.get(group, 0.0), dot(pool.share, nats))
     return best

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stream_app.detection.campaigns.growth import Pool, refit
-from stream_app.detection.campaigns.likelihoods import by_group
+from stream_app.detection.campaigns.likelihoods import by_group, dot
 from stream_app.detection.campaigns.links import KINDS, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats
 from stream_app.detection.campaigns.proofs import (
@@ -88,5 +88,5 @@ def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str
     """
     groups = proofs_of(rest, controls).keys()
     origin = next(other.group for other in _KINDS if other is not kind)
-    is_of_one_hand = float(rest.share @ by_group(rest.nats)[origin]) - controls.get(origin, 0.0) >= MIN_NATS
+    is_of_one_hand = dot(rest.share, by_group(rest.nats)[origin]) - controls.get(origin, 0.0) >= MIN_NATS
     return is_of_one_hand and "content" in groups and bool(pooled_of(population, rest.share, groups))

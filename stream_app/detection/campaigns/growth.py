@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec import Struct, field
 
-from stream_app.detection.campaigns.likelihoods import UNSEEN, Weights, by_group, fit, total
+from stream_app.detection.campaigns.likelihoods import UNSEEN, Weights, by_group, dot, fit, total
 from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Floats
 
@@ -121,7 +121,7 @@ def _trusted(pool: Pool, counted: Floats, base: float) -> dict[str, Floats]:
 def _is_hard(population: Population, pool: Pool, counted: Floats) -> bool:
     """Whether members have something in common that strangers do not share."""
     hard = total(population, {kind.name: pool.nats[kind.name] for kind in KINDS if kind.is_hard})
-    return float(counted @ np.maximum(hard, 0.0)) >= _HELD * float(counted.sum())
+    return dot(counted, np.maximum(hard, 0.0)) >= _HELD * float(counted.sum())
 
 
 def prior(population: Population, size: float) -> float:

@@ -2,6 +2,7 @@
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, kind_of
 from stream_app.detection.campaigns.indicators import Exchange, Met, Partners, exchanged_links, shared_of
+from stream_app.detection.campaigns.likelihoods import dot
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Floats, Profiles
 from stream_app.detection.campaigns.proofs import MIN_NATS, MIN_PROVERS, MIN_PROVING_SHARE, PROOF
@@ -97,7 +98,7 @@ def _is_content(campaign: Campaign, nats: Floats | None, part: float) -> bool:
     share, capped = campaign.pool.share, nats.clip(0.0, _CONTENT_CAP)
     provers = float(share[capped >= PROOF].sum())
     is_wide = provers >= part * max(MIN_PROVERS, MIN_PROVING_SHARE * campaign.pool.size)
-    return bool(is_wide and float(share @ capped) >= part * MIN_NATS)
+    return bool(is_wide and dot(share, capped) >= part * MIN_NATS)
 
 
 def _kind(campaign: Campaign, groups: set[str], members: int) -> CampaignKind:

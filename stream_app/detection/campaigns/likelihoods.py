@@ -70,7 +70,7 @@ def ratios(links: Incidence, share: Floats, *, is_origin: bool = False) -> Ratio
     inside = np.bincount(links.cols[mine], weights=share[links.rows[mine]], minlength=len(links.degree))
     entries = links.entries_of_values(np.flatnonzero(inside))
     rows, cols = links.rows[entries], links.cols[entries]
-    own, within = share[rows], float(share[members] @ links.carried[members])
+    own, within = share[rows], dot(share[members], links.carried[members])
     unseen = _unseen(inside, inside[cols] - own, is_origin=is_origin)
     values = _ratio(links, within, links.degree[cols], inside[cols], own, own * links.carried[rows], unseen)
     return Ratios(entries, values)
@@ -81,7 +81,7 @@ def excesses(links: Incidence, share: Floats) -> Floats:
     members = np.flatnonzero(share)
     mine = links.entries_of_tenants(members)
     inside = np.bincount(links.cols[mine], weights=share[links.rows[mine]], minlength=len(links.degree))
-    return _excess(links, float(share[members] @ links.carried[members]), links.degree, inside, 0.0, 0.0)
+    return _excess(links, dot(share[members], links.carried[members]), links.degree, inside, 0.0, 0.0)
 
 
 def fit(  # noqa: PLR0917
@@ -119,7 +119,7 @@ def fit(  # noqa: PLR0917
     mine = links.entries_of_tenants(members)
     cols, own = links.cols[mine], share[links.rows[mine]]
     inside = every = np.bincount(cols, weights=own, minlength=len(links.degree))
-    within = float(share[members] @ links.carried[members])
+    within = dot(share[members], links.carried[members])
     common = (inside != 0).nonzero()[0]
     gains = np.zeros(len(links.degree))
     gains[common] = np.log(mixed(links.degree[common], inside[common], 0.0, 0.0)) - log_outside
@@ -143,7 +143,7 @@ def fit(  # noqa: PLR0917
     having = (share if trusted is None else trusted)[members] * links.has[members]
     part = having * taking_part[members] / (weights.without + taking_part[members])
     fitted = Weights(
-        outside=_between(1.0 - _share_of(float(part @ shared), float(part @ links.carried[members]))),
+        outside=_between(1.0 - _share_of(dot(part, shared), dot(part, links.carried[members]))),
         without=min(_between(1.0 - _share_of(float(part.sum()), float(having.sum()))), _MOST_WITHOUT),
     )
     return Fit(nats.clip(FLOOR, kind.cap), fitted)
@@ -212,6 +212,11 @@ def by_group(nats: dict[str, Floats]) -> dict[str, Floats]:
             speaking[kind.group] = speaking.get(kind.group, 0.0) + np.maximum(part, 0.0)
             lacking[kind.group] = np.minimum(lacking.get(kind.group, 0.0), part)
     return {group: np.clip(speaking[group] + lacking[group], FLOOR, GROUP_CAP) for group in GROUPS if group in speaking}
+
+
+def dot(weights: Floats, values: Numbers) -> float:
+    """The sum of weighted values; BLAS would add in as many parts as there are idle cores, and spin to find out."""
+    return float(np.einsum("i,i", weights, values))
 
 
 def total(population: Population, nats: dict[str, Floats]) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import by_group
+from stream_app.detection.campaigns.likelihoods import by_group, dot
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Floats
 
@@ -54,7 +54,7 @@ def proofs_of(pool: Pool, controls: dict[str, float], least: float = MIN_NATS) -
     """Groups whose evidence is so far ahead of all control groups and brought by enough members themselves."""
     proofs: dict[str, Proof] = {}
     for group, nats in by_group(pool.nats).items():
-        summed, control = float(pool.share @ nats), controls.get(group, 0.0)
+        summed, control = dot(pool.share, nats), controls.get(group, 0.0)
         provers = float(pool.share[nats >= PROOF].sum())
         is_wide = provers >= max(MIN_PROVERS, MIN_PROVING_SHARE * pool.size)
         if is_wide and summed - control >= least:

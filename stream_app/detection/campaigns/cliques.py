@@ -1,7 +1,9 @@
-"""Cliques: members of a pool whom only their own common value holds in it.
+"""Cliques: members of a pool whom only their own common values hold in it.
 
 Leaving out one member at a time does not show them: sixty customers of a reseller vouch for each other. So the carriers
 of a value are left out together. Those of a campaign's card still fit by their other links; a reseller's do not.
+Honest groups that use one client, or signed up in the same hours, look like one operation with a pool of cards: there
+everybody is left out whom hard links tie to the carriers of a value.
 """
 
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ import numpy as np
 from scipy import sparse
 
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow, refit
-from stream_app.detection.campaigns.links import KINDS, Population
+from stream_app.detection.campaigns.likelihoods import by_group
+from stream_app.detection.campaigns.links import KINDS, SOFT_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags
 
 #: Carriers of a value that are worth the look, and the share of the pool beyond which they are the pool.
@@ -20,11 +23,17 @@ MIN_CARRIERS, MAX_PART = 8, 0.5
 _LEAST_CARRIERS, _MAX_TIED = 3, 0.5
 #: Cliques left out per pool and tick, those of most carriers first, and the least tied ones as many again.
 MAX_TRIED = 8
+#: An honest group is a notable part of a pool, and each of its few cards and offices has a part of this.
+_LEAST_PART = 0.05
+_HARD_KINDS = tuple(kind for kind in KINDS if kind.is_hard)
+_TIED_ROUNDS = 3
+#: Nats a member that the others of one operation have in common with a part of it, beside client and hour.
+_OF_ONE_HAND = 1.0
 
 
 def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
     """Take out of a pool, in place, all cliques that do not fit it without themselves; they are returned."""
-    expelled: list[Flags] = []
+    expelled = _expel_strangers(population, pool)
     for candidates in (_large(population, pool), _untied(population, pool)):
         tried = 0
         for clique in candidates:
@@ -32,8 +41,7 @@ def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
                 break
             if not (pool.share[clique] > 0.5).any():
                 continue
-            rest = Pool(np.where(clique, 0.0, pool.share), has_links=pool.has_links, weights=dict(pool.weights))
-            rest.nats = dict(pool.nats)
+            rest = _without(pool, clique)
             if rest.size < MIN_POOL:
                 continue
             tried += 1
@@ -45,16 +53,60 @@ def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
     return expelled
 
 
-def _large(population: Population, pool: Pool) -> Iterator[Flags]:
+def _expel_strangers(population: Population, pool: Pool) -> list[Flags]:
+    """Take out whole groups whom nothing but a client or an hour of sign-ups ties to the others."""
+    expelled: list[Flags] = []
+    seen, tried = np.zeros(len(population), np.bool_), 0
+    for carriers in _large(population, pool, _LEAST_PART):
+        likely = pool.share > 0.5
+        start = carriers & likely & ~seen
+        if not start.any() or 2 * np.count_nonzero(start) < np.count_nonzero(carriers & likely):
+            continue
+        if tried == MAX_TRIED:
+            break
+        tried += 1
+        part = (_tied_to(population, start) & likely) | start
+        seen |= part
+        rest = _without(pool, part)
+        if np.count_nonzero(part) > MAX_PART * np.count_nonzero(likely) or rest.size < MIN_POOL:
+            continue
+        refit(population, rest)
+        if _firm(rest, part) < _OF_ONE_HAND:
+            expelled.append(part)
+            pool.share = rest.share
+            grow(population, pool, rounds=2)
+    return expelled
+
+
+def _without(pool: Pool, part: Flags) -> Pool:
+    return Pool(np.where(part, 0.0, pool.share), pool.has_links, dict(pool.weights), dict(pool.nats))
+
+
+def _tied_to(population: Population, start: Flags) -> Flags:
+    """Who shares cards, devices and networks with these, or with others who do."""
+    pool = Pool(start.astype(np.float64))
+    grow(population, pool, _TIED_ROUNDS, _HARD_KINDS)
+    tied: Flags = pool.share > 0.5
+    return tied
+
+
+def _firm(rest: Pool, part: Flags) -> float:
+    """Nats that a part has in common with the rest on average, beside what strangers share by the thousand."""
+    means = [float(nats[part].mean()) for group, nats in by_group(rest.nats).items() if group not in SOFT_GROUPS]
+    return sum(max(mean, 0.0) for mean in means)
+
+
+def _large(population: Population, pool: Pool, least_part: float = 0.0) -> Iterator[Flags]:
     """Carriers of values that many members have, of links that strangers do not share, or of a client."""
     likely = pool.share > 0.5
     most = MAX_PART * np.count_nonzero(likely)
+    least = max(MIN_CARRIERS, least_part * np.count_nonzero(likely))
     found: list[tuple[float, str, int]] = []
     for kind in KINDS:
-        if kind.is_hard or kind.name == "ja4":
+        if kind.is_hard or (kind.name == "ja4" and not least_part):
             links = population.links[kind.name]
             inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
-            chosen = np.flatnonzero((inside >= MIN_CARRIERS) & (inside <= most))
+            chosen = np.flatnonzero((inside >= least) & (inside <= most))
             found += [(-float(inside[col]), kind.name, int(col)) for col in chosen]
     for _, name, col in sorted(found):
         yield _carriers(population, name, col)

@@ -1,10 +1,12 @@
 """Growing a pool from a seed: who fits it decides what it shares, and what it shares who fits it (EM)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from msgspec import Struct, field
 
 from stream_app.detection.campaigns.likelihoods import UNSEEN, Weights, by_group, dot, fit, total
-from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Population
+from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats
 
 #: A seed settles within a few rounds; one that has not by then is not held together by much.
@@ -52,8 +54,8 @@ class Pool(Struct):
         return float(self.share.sum())
 
 
-def grow(population: Population, pool: Pool, rounds: int = ROUNDS) -> None:
-    """Refine a pool in place until it settles or vanishes."""
+def grow(population: Population, pool: Pool, rounds: int = ROUNDS, kinds: Sequence[Kind] = KINDS) -> None:
+    """Refine a pool in place until it settles or vanishes, by links of these ``kinds``."""
     for _ in range(rounds):
         before = pool.size
         if not MIN_POOL <= before <= LARGEST_SHARE * len(population):
@@ -63,14 +65,14 @@ def grow(population: Population, pool: Pool, rounds: int = ROUNDS) -> None:
                 pool.odds = np.full(len(population), _NEVER)
             return
         if not pool.nats:  # what the seed shares is fitted before anybody is judged by it
-            refit(population, pool)
-        refit(population, pool)
+            refit(population, pool, kinds)
+        refit(population, pool, kinds)
         pool.share = 1.0 / (1.0 + np.exp(-np.clip(pool.odds, -30, 30)))
         if abs(pool.size - before) < _SETTLED * before:
             return
 
 
-def refit(population: Population, pool: Pool) -> None:
+def refit(population: Population, pool: Pool, kinds: Sequence[Kind] = KINDS) -> None:
     """Nats and odds of every tenant from the pool's present shares.
 
     What strangers share by the thousand, a client or an hour, is learned in a pool without hard links only from those
@@ -82,7 +84,7 @@ def refit(population: Population, pool: Pool) -> None:
     base = prior(population, float(counted.sum()))
     is_soft = bool(pool.nats) and not _is_hard(population, pool, counted)
     trusted = _trusted(pool, counted, base)
-    for kind in KINDS:
+    for kind in kinds:
         others: set[str] = set()
         if kind.group == "content" and pool.has_links:
             others = set(NAMES) - CONTENT_KINDS

@@ -85,16 +85,21 @@ def fresh_pools(population: Population, known: list[Pool], tried: Tried) -> list
 
 def absorb(population: Population, campaigns: Iterable[Campaign], pool: Pool) -> Campaign | None:
     """Put a pool into the campaign it is the same as, if any; then that one is grown again from both."""
+    campaign = same_as(campaigns, pool)
+    if campaign and pool.size > campaign.pool.size:
+        campaign.pool.share = np.maximum(pool.share, campaign.pool.share)
+        grow(population, campaign.pool, rounds=2)
+    return campaign
+
+
+def same_as(campaigns: Iterable[Campaign], pool: Pool) -> Campaign | None:
+    """The campaign that has most members of the smaller of both pools, if any."""
     for campaign in campaigns:
         other = campaign.pool
-        if other is pool or not other.size:
-            continue
-        common = float(np.minimum(pool.share, other.share).sum())
-        if common > SAME * min(pool.size, other.size):
-            if pool.size > other.size:
-                other.share = np.maximum(pool.share, other.share)
-                grow(population, other, rounds=2)
-            return campaign
+        if other is not pool and other.size:
+            common = float(np.minimum(pool.share, other.share).sum())
+            if common > SAME * min(pool.size, other.size):
+                return campaign
     return None
 
 

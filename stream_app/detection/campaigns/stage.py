@@ -11,7 +11,7 @@ from stream_app.detection.campaigns.indicators import LEAST_PART, Exchange, Indi
 from stream_app.detection.campaigns.kinships import share, weigh_partners
 from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
-from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, merged, new_id, strongest
+from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, merged, new_id, same_as, strongest
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 from stream_app.detection.campaigns.proofs import MIN_MEMBERS
 from stream_app.detection.campaigns.records import Campaign, Verdict
@@ -225,8 +225,8 @@ class CampaignStage:
             campaign.checked_size, campaign.checked_ms = campaign.pool.size, now_ms
             for clique in expel_cliques(people, campaign.pool):
                 pool = Pool(clique.astype(np.float64))
-                grow(people, pool)
-                if is_pool(pool) and not absorb(people, self.memory.campaigns, pool):
+                grow(people, pool)  # which may swallow what it was taken from: then it is no pool of its own
+                if is_pool(pool) and not same_as(self.memory.campaigns, pool):
                     origin = f"{campaign.campaign_id}:{np.flatnonzero(clique)[0]}"
                     self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
         compete([campaign.pool for campaign in self.memory.campaigns])

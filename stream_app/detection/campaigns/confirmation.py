@@ -11,7 +11,7 @@ from stream_app.detection.campaigns.customers import customers_of
 from stream_app.detection.campaigns.dealings import LEAST_DEALT, Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group, dot
-from stream_app.detection.campaigns.links import KINDS, Population
+from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import (
     HELD_NATS,
@@ -96,7 +96,7 @@ def examine(
     if findings.queue.shared_bodies > PUBLIC:
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
-    told_by = ("system",) if findings.pooled else tuple(_OWN_TIMES)
+    told_by = tuple(_OWN_TIMES) if HARD_GROUPS.isdisjoint(proofs) else ("system",)
     if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool, told_by):
         findings.explanations.append("one_program")
     return findings
@@ -111,8 +111,8 @@ def _is_linked(pool: Pool) -> bool:
 def is_one_program(population: Population, pool: Pool, told_by: Collection[str] = tuple(_OWN_TIMES)) -> bool:
     """Whether most members have one client or one system prompt in common that others hardly have.
 
-    What is popular anyway explains nobody. Users of one client do not share a pool of cards, devices or addresses:
-    those of a pool that has one are ``told_by`` their system prompt only.
+    What is popular anyway explains nobody. Users of one client do not share cards, devices or addresses: those of a
+    pool that does are ``told_by`` their system prompt only.
     """
     for name in told_by:
         spread, links = spread_of(population, name, pool.share), population.links[name]

@@ -5,11 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import by_group, dot
-from stream_app.detection.campaigns.links import KINDS, Population
-from stream_app.detection.campaigns.profiles import Floats
+from stream_app.detection.campaigns.likelihoods import by_group, dot, ratios
+from stream_app.detection.campaigns.links import KINDS, Incidence, Kind, Population
+from stream_app.detection.campaigns.profiles import Flags, Floats
 
 #: A pool of fewer members is for a person to look at.
 MIN_MEMBERS = 20
@@ -28,6 +31,8 @@ MIN_PROVING_SHARE = 0.05
 #: A link of this many values (effective number), none of them with more than this share, is a pool of values; a single
 #: value may be one customer, and two one that has changed it; a campus has several networks.
 MIN_VALUES, MIN_NETWORKS, MAX_TOP_SHARE = 3.0, 4.0, 0.5
+#: A value ties members when they carry it so many times as often as others.
+_OWN_RATIO = 5.0
 #: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
 #: customer of a product has in common that reaches us through the product's gateway.
 ORIGINS = frozenset({"payer", "device", "genesis"})
@@ -39,6 +44,17 @@ class Proof(Struct, array_like=True):
     nats: float
     control: float
     provers: float
+
+
+class Fabric(NamedTuple):
+    """Parts of a pool whose members hard values tie to each other.
+
+    ``members`` is the part by tenant, -1 whom nothing ties; ``columns`` are the tying values by kind, ``parts`` theirs.
+    """
+
+    members: NDArray[np.intp]
+    columns: dict[str, NDArray[np.intp]]
+    parts: dict[str, NDArray[np.intp]]
 
 
 class Spread(NamedTuple):
@@ -71,15 +87,57 @@ def is_held(groups: Set[str], pooled: Collection[str]) -> bool:
 
 
 def pooled_of(population: Population, share: Floats, groups: Set[str]) -> list[str]:
-    """Groups among these whose hard links are a pool of values rather than one value."""
+    """Groups among these whose hard links are a pool of values rather than one value, or one for every customer.
+
+    Values are a pool among members whom they tie to each other: of a product's customers each has cards and offices of
+    its own, and all together have many. Of the members whom anything ties, most must be among such.
+    """
+    fabric = fabric_of(population, share)
+    tied = np.bincount(fabric.members[fabric.members >= 0])
     pooled = []
     for kind in KINDS:
         if kind.is_hard and kind.group in groups:
-            spread = spread_of(population, kind.name, share)
-            least = MIN_NETWORKS if kind.name == "prefix" else MIN_VALUES
-            if spread.effective >= least and spread.top <= MAX_TOP_SHARE:
+            is_pool = _pools(population, fabric, kind.name)
+            if 2 * tied[is_pool].sum() >= tied.sum() > 0:
                 pooled.append(kind.group)
     return pooled
+
+
+def fabric_of(population: Population, share: Floats) -> Fabric:
+    """Tie members to each other by hard values that hardly anybody else has."""
+    likely = np.flatnonzero(share > 0.5)
+    own = {kind.name: _own_columns(population.links[kind.name], share, kind) for kind in KINDS if kind.is_hard}
+    parts = [population.links[name].matrix[likely][:, columns] for name, columns in own.items()]
+    carried = sparse.hstack(parts).tocsr()  # type: ignore[no-untyped-call]
+    ties = sparse.bmat([[None, carried], [carried.T, None]]).tocsr()  # type: ignore[no-untyped-call]
+    labels = csgraph.connected_components(ties, directed=False)[1]
+    members = np.full(len(population), -1)
+    members[likely] = np.where(carried.getnnz(axis=1) > 0, labels[: len(likely)], -1)
+    ends = np.cumsum([len(likely), *(len(columns) for columns in own.values())])
+    return Fabric(members, own, dict(zip(own, np.split(labels, ends)[1:], strict=False)))
+
+
+def _own_columns(links: Incidence, share: Floats, kind: Kind) -> NDArray[np.intp]:
+    """Values that members share, and others hardly."""
+    entries, ratio = ratios(links, share, is_origin=kind.is_origin)
+    own = entries[(ratio > _OWN_RATIO) & (share[links.rows[entries]] > 0.5)]
+    return np.unique(links.cols[own]).astype(np.intp)
+
+
+def _pools(population: Population, fabric: Fabric, kind: str) -> Flags:
+    """By part of a fabric: whether its values of a kind are a pool."""
+    links, columns, part = population.links[kind], fabric.columns[kind], fabric.parts[kind]
+    count = int(max(fabric.members.max(initial=-1), part.max(initial=-1))) + 1
+    carriers = links.matrix[:, columns].T @ (fabric.members >= 0).astype(np.float64)
+    in_part = np.bincount(part, weights=carriers, minlength=count)
+    having = np.bincount(fabric.members[links.has & (fabric.members >= 0)], minlength=count)
+    share = carriers / in_part[part]
+    effective = np.exp(-np.bincount(part, weights=share * np.log(share), minlength=count))
+    top = np.zeros(count)
+    np.maximum.at(top, part, carriers / having[part])
+    least = MIN_NETWORKS if kind == "prefix" else MIN_VALUES
+    is_pool: Flags = (effective >= least) & (top <= MAX_TOP_SHARE) & (in_part > 0)
+    return is_pool
 
 
 def spread_of(population: Population, kind: str, share: Floats) -> Spread:

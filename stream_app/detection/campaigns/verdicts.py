@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wrappers
 from stream_app.detection.campaigns.likelihoods import by_group
-from stream_app.detection.campaigns.links import GROUPS, Population
+from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
@@ -138,7 +138,9 @@ def may_challenge(campaign: Campaign) -> bool:
     there are links that do not hold it: a product's customers share its networks, and might share its rhythm.
     """
     is_own = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even and not campaign.pooled
+    return (
+        campaign.status is Status.CONFIRMED and is_own and campaign.is_even and HARD_GROUPS.isdisjoint(campaign.proofs)
+    )
 
 
 def _dealt_to(campaign: Campaign, population: Population) -> Flags:

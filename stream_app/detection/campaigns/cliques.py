@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
-from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow, refit
+from stream_app.detection.campaigns.growth import MIN_POOL, NEVER, Pool, grow, refit
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, SOFT_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags
@@ -32,8 +32,12 @@ _OF_ONE_HAND = 1.0
 
 
 def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
-    """Take out of a pool, in place, all cliques that do not fit it without themselves; they are returned."""
-    expelled = _expel_strangers(population, pool)
+    """Take out of a pool, in place, all cliques that do not fit it without themselves; they are returned.
+
+    Who fits it all the same once they are out comes back, but for groups that are strangers to the others.
+    """
+    strangers = _expel_strangers(population, pool)
+    expelled = list(strangers)
     for candidates in (_large(population, pool), _untied(population, pool)):
         tried = 0
         for clique in candidates:
@@ -50,6 +54,9 @@ def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
                 expelled.append(clique & (pool.share > 0.5))
                 pool.share = rest.share
                 grow(population, pool, rounds=2)
+    for group in strangers:
+        pool.share = np.where(group, 0.0, pool.share)
+        pool.odds = np.where(group, NEVER, pool.odds)
     return expelled
 
 

@@ -29,8 +29,8 @@ _HELD = 1.0
 #: say more, a wrapper of forty accounts and of nobody else hardly outweighs the odds against them: whoever is in doubt
 #: counts as an outsider in part, so that its wrappers look common, and the pool melts away.
 _LEAST_CHANCE = 0.25
-#: Log odds of everybody in a pool that has vanished: beyond this nothing changes any more.
-_NEVER = -30.0
+#: Log odds of who cannot belong to a pool, as nobody can when it has vanished: beyond this nothing changes any more.
+NEVER = -30.0
 
 
 class Pool(Struct):
@@ -62,7 +62,7 @@ def grow(population: Population, pool: Pool, rounds: int = ROUNDS, kinds: Sequen
             pool.share = np.zeros(len(population))
             if not pool.nats:
                 pool.nats = {kind.name: np.zeros(len(population)) for kind in KINDS}
-                pool.odds = np.full(len(population), _NEVER)
+                pool.odds = np.full(len(population), NEVER)
             return
         if not pool.nats:  # what the seed shares is fitted before anybody is judged by it
             refit(population, pool, kinds)

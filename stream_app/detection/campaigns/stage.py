@@ -222,8 +222,9 @@ class CampaignStage:
             is_same = change <= max(_CHECKED_CHANGE * campaign.checked_size, _CHECKED_LEAST)
             if is_same and now_ms - campaign.checked_ms < _CHECKED_MS:
                 continue
-            campaign.checked_size, campaign.checked_ms = campaign.pool.size, now_ms
-            for clique in expel_cliques(people, campaign.pool):
+            expelled = expel_cliques(people, campaign.pool)
+            campaign.checked_size, campaign.checked_ms = campaign.pool.size, 0 if expelled else now_ms
+            for clique in expelled:
                 pool = Pool(clique.astype(np.float64))
                 grow(people, pool)  # which may swallow what it was taken from: then it is no pool of its own
                 if is_pool(pool) and not same_as(self.memory.campaigns, pool):

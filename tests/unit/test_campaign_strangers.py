@@ -1,0 +1,106 @@
+"""Honest groups that have a client, an hour or a product in common with others, and nothing else."""
+
+import numpy as np
+
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.links import population
+from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.proofs import pooled_of
+from stream_app.detection.campaigns.records import Status
+from stream_app.detection.campaigns.roles import Role
+from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
+from tests.unit.campaign_worlds import BEGIN_MS, Crowd
+
+HARD = {"payer", "device", "network"}
+
+
+def customers(crowd: Crowd, name: str, count: int, client: str, wrappers: int = 0) -> set[str]:
+    """Customers of a reseller: its three cards, three devices and six servers, and a product of so many wrappers."""
+    first, rng = len(crowd.people), crowd.rng
+    for _ in range(count):
+        links = {
+            "payment_fp": f"{name}-card-{rng.integers(3)}",
+            "signup_fp": f"{name}-office-{rng.integers(3)}",
+            "ip_prefixes": [f"{name}-rack-{rng.integers(6)}"],
+            "ja4": [client],
+        }
+        product = [f"{name}-{number}" for number in range(wrappers)]
+        crowd._person(crowd._burst_ms(), product, 0.8 if product else 0.0, links)
+    return {person.tenant_id for person in crowd.people[first:]}
+
+
+def teams(crowd: Crowd, count: int, each: int) -> set[str]:
+    """Customers of one product, each with some tenants, one card, one device and one office."""
+    first = len(crowd.people)
+    for team in range(count):
+        for _ in range(each):
+            links = {
+                "payment_fp": f"team-{team}",
+                "signup_fp": f"admin-{team}",
+                "ip_prefixes": [f"office-{team}"],
+                "ja4": ["studio"],
+                "systems": ["studio-system"],
+            }
+            crowd._person(crowd._old_ms(), [f"studio-{number}" for number in range(4)], 0.6, links)
+    return {person.tenant_id for person in crowd.people[first:]}
+
+
+def looked_at(crowd: Crowd, days: float = 2.0) -> tuple[CampaignStage, set[str]]:
+    """The stage after some looks, and who was ever denied anything."""
+    stage, acted = CampaignStage(), set()
+    signals = crowd.signals(days)
+    for hours in range(6, round(24 * days) + 1, 6):
+        now_ms = BEGIN_MS + hours * 3_600_000
+        while signals and signals[0].pane_end_ms <= now_ms:
+            stage.take(signals.pop(0))
+        told = stage.look(now_ms // TICK_MS * TICK_MS)
+        acted |= {verdict.tenant_id for verdict in told if verdict.role in {Role.ACT, Role.BLOCK}}
+    return stage, acted
+
+
+def test_two_customers_whose_programs_have_one_client_are_no_operation() -> None:
+    crowd = Crowd(11)
+    crowd.ordinary(800)
+    resold = customers(crowd, "reseller", 60, "rare-client")
+    fleet = customers(crowd, "fleet", 70, "rare-client", wrappers=2)
+    stage, acted = looked_at(crowd)
+    for campaign in stage.memory.campaigns:
+        is_in = {name for name, row in stage.profiles.rows.items() if campaign.pool.share[row] > 0.5}
+        assert not (is_in & resold and is_in & fleet)
+    assert not acted & resold
+
+
+def test_customers_of_a_product_are_no_operation_for_having_many_cards_together() -> None:
+    crowd = Crowd(12)
+    crowd.ordinary(800)
+    teams(crowd, 20, 6)
+    stage, acted = looked_at(crowd)
+    assert acted == set()
+    assert [campaign for campaign in stage.campaigns if campaign.status is Status.CONFIRMED] == []
+
+
+def test_values_are_a_pool_among_those_whom_they_tie() -> None:
+    pooled = {}
+    for name in ("teams", "campaign"):
+        crowd = Crowd(13)
+        crowd.ordinary(500)
+        names = teams(crowd, 20, 6) if name == "teams" else crowd.campaign(120)
+        profiles = Profiles()
+        for signal in crowd.signals(1.5):
+            profiles.add(signal)
+        people = population(profiles, np.ones(len(profiles), np.bool_))
+        pool = Pool(np.array([float(one in names) for one in profiles.tenant_ids]))
+        grow(people, pool)
+        assert np.count_nonzero(pool.share > 0.5) > 100
+        pooled[name] = set(pooled_of(people, pool.share, HARD))
+    assert pooled == {"teams": set(), "campaign": HARD}
+
+
+def test_a_campaign_does_not_get_back_the_customers_of_a_reseller_with_its_client() -> None:
+    crowd = Crowd(14)
+    crowd.ordinary(800)
+    members = crowd.campaign(90, mix=0.4, without=("payment_fp", "ip_prefixes"))
+    resold = customers(crowd, "reseller", 24, "c-client")
+    stage, acted = looked_at(crowd, 3.0)
+    assert not acted & resold
+    assert any(len(members & set(campaign.members)) > 60 for campaign in stage.campaigns)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
-from stream_app.detection.campaigns.growth import MIN_POOL, NEVER, Pool, grow, refit
+from stream_app.detection.campaigns.growth import MIN_POOL, NEVER, Pool, grow, is_hard, refit
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, SOFT_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags
@@ -61,7 +61,7 @@ def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
 
 
 def _expel_strangers(population: Population, pool: Pool) -> list[Flags]:
-    """Take out whole groups whom nothing but a client or an hour of sign-ups ties to the others."""
+    """Take out whole groups whom nothing but a client or an hour of sign-ups ties to another such group."""
     expelled: list[Flags] = []
     seen, tried = np.zeros(len(population), np.bool_), 0
     for carriers in _large(population, pool, _LEAST_PART):
@@ -78,7 +78,7 @@ def _expel_strangers(population: Population, pool: Pool) -> list[Flags]:
         if np.count_nonzero(part) > MAX_PART * np.count_nonzero(likely) or rest.size < MIN_POOL:
             continue
         refit(population, rest)
-        if _firm(rest, part) < _OF_ONE_HAND:
+        if is_hard(population, rest, rest.share) and _firm(rest, part) < _OF_ONE_HAND:
             expelled.append(part)
             pool.share = rest.share
             grow(population, pool, rounds=2)

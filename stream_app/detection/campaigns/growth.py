@@ -82,7 +82,7 @@ def refit(population: Population, pool: Pool, kinds: Sequence[Kind] = KINDS) -> 
     if not pool.has_links:
         counted = (pool.share > _WHOLE_FROM).astype(np.float64)
     base = prior(population, float(counted.sum()))
-    is_soft = bool(pool.nats) and not _is_hard(population, pool, counted)
+    is_soft = bool(pool.nats) and not is_hard(population, pool, counted)
     trusted = _trusted(pool, counted, base)
     for kind in kinds:
         others: set[str] = set()
@@ -120,7 +120,7 @@ def _trusted(pool: Pool, counted: Floats, base: float) -> dict[str, Floats]:
     return trusted
 
 
-def _is_hard(population: Population, pool: Pool, counted: Floats) -> bool:
+def is_hard(population: Population, pool: Pool, counted: Floats) -> bool:
     """Whether members have something in common that strangers do not share."""
     hard = total(population, {kind.name: pool.nats[kind.name] for kind in KINDS if kind.is_hard})
     return dot(counted, np.maximum(hard, 0.0)) >= _HELD * float(counted.sum())

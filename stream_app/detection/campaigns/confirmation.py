@@ -128,8 +128,8 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     """The verdict's kind: distillation needs content and a pool of links or a queue, an account network links alone.
 
     Client, genesis and content together may be a popular new program: without a pool of cards, devices or addresses
-    they stay a cohort for a person, unless the content is dealt out as a queue deals it. Whatever one customer, one
-    program or public material explains stays a cohort, too.
+    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers.
+    Whatever one customer, one program or public material explains stays a cohort, too.
     """
     explanations, others = set(findings.explanations), groups - {"content"}
     if members < MIN_MEMBERS or explanations & {"one_payer", "one_device"}:
@@ -137,7 +137,8 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     is_content = "content" in groups and "public_material" not in explanations
     if is_content and pooled and len(others) >= 2:
         return CampaignKind.DISTILLATION
-    if is_content and findings.queue.is_dealt and "one_program" not in explanations and members >= MIN_QUEUE_MEMBERS:
+    is_queue = findings.queue.is_dealt and findings.dealing.is_varied
+    if is_content and is_queue and "one_program" not in explanations and members >= MIN_QUEUE_MEMBERS:
         return CampaignKind.DISTILLATION
     return CampaignKind.ACCOUNT_NETWORK if len(others) >= 3 and len(pooled) >= 2 else CampaignKind.COHORT
 

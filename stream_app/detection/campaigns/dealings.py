@@ -66,11 +66,15 @@ class Dealing(NamedTuple):
     wrappers: float = 0.0
 
     @property
+    def is_varied(self) -> bool:
+        """Whether all who carry any of the wrappers carry several; a popular prompt's users have one in common."""
+        return self.accounts >= MIN_ACCOUNTS and self.wrappers >= MIN_WRAPPERS
+
+    @property
     def is_even(self) -> bool:
         """Whether accounts are shown to have no say."""
-        are_many = self.accounts >= MIN_ACCOUNTS and self.wrappers >= MIN_WRAPPERS
         is_by_chance = self.least_alike >= LEAST_ALIKE and self.most_alike <= MOST_ALIKE
-        return are_many and is_by_chance and 0.0 < self.wrapped <= MOST_WRAPPED and self.unequal <= MOST_UNEQUAL
+        return self.is_varied and is_by_chance and 0.0 < self.wrapped <= MOST_WRAPPED and self.unequal <= MOST_UNEQUAL
 
 
 def numbered(population: Population, profiles: Profiles, skeletons: Ints) -> dict[int, int]:

@@ -6,9 +6,11 @@ from itertools import cycle
 import numpy as np
 import pytest
 
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, kind_of
 from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered, numbers_of_wrappers
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.profiles import Profiles, value_hash
+from stream_app.detection.campaigns.queues import Queue
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS
 
@@ -105,3 +107,11 @@ def test_few_accounts_show_nothing() -> None:
 
 def test_before_anything_is_known_nothing_is_even() -> None:
     assert not Dealing().is_even
+
+
+def test_some_users_of_a_popular_prompt_who_send_other_popular_ones_are_no_queue() -> None:
+    """Sixty of two thousand, as they were left of a pool at 100,000 tenants: among all carriers it is one wrapper."""
+    queue = Queue(wrappers=4.3, excess=1.23, pairs=144.0, shared_bodies=0.1)
+    for wrappers, kind in ((1.6, CampaignKind.COHORT), (3.9, CampaignKind.DISTILLATION)):
+        found = Findings(queue=queue, dealing=Dealing(accounts=1667, wrappers=wrappers))
+        assert kind_of(found, {"content"}, set(), members=60) is kind

@@ -127,7 +127,7 @@ def _own_columns(links: Incidence, share: Floats, kind: Kind) -> NDArray[np.intp
 def _pools(population: Population, fabric: Fabric, kind: str) -> Flags:
     """By part of a fabric: whether its values of a kind are a pool."""
     links, columns, part = population.links[kind], fabric.columns[kind], fabric.parts[kind]
-    count = int(max(fabric.members.max(initial=-1), part.max(initial=-1))) + 1
+    count = int(fabric.members.max(initial=-1)) + 1
     carriers = links.matrix[:, columns].T @ (fabric.members >= 0).astype(np.float64)
     in_part = np.bincount(part, weights=carriers, minlength=count)
     having = np.bincount(fabric.members[links.has & (fabric.members >= 0)], minlength=count)

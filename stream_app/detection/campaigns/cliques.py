@@ -6,14 +6,14 @@ Honest groups that use one client, or signed up in the same hours, look like one
 everybody is left out whom hard links tie to the carriers of a value.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
 
 from stream_app.detection.campaigns.growth import MIN_POOL, NEVER, Pool, grow, is_hard, refit
 from stream_app.detection.campaigns.likelihoods import by_group
-from stream_app.detection.campaigns.links import KINDS, SOFT_GROUPS, Population
+from stream_app.detection.campaigns.links import KINDS, SOFT_GROUPS, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags
 
 #: Carriers of a value that are worth the look, and the share of the pool beyond which they are the pool.
@@ -26,6 +26,8 @@ MAX_TRIED = 8
 #: An honest group is a notable part of a pool, and each of its few cards and offices has a part of this.
 _LEAST_PART = 0.05
 _HARD_KINDS = tuple(kind for kind in KINDS if kind.is_hard)
+_LARGE_KINDS = tuple(kind for kind in KINDS if kind.is_hard or kind.name == "ja4")
+#: Cards tie to devices, devices to networks, and these to the other cards.
 _TIED_ROUNDS = 3
 #: Nats a member that the others of one operation have in common with a part of it, beside client and hour.
 _OF_ONE_HAND = 1.0
@@ -38,7 +40,7 @@ def expel_cliques(population: Population, pool: Pool) -> list[Flags]:
     """
     strangers = _expel_strangers(population, pool)
     expelled = list(strangers)
-    for candidates in (_large(population, pool), _untied(population, pool)):
+    for candidates in (_large(population, pool, _LARGE_KINDS, MIN_CARRIERS), _untied(population, pool)):
         tried = 0
         for clique in candidates:
             if tried == MAX_TRIED:
@@ -64,7 +66,8 @@ def _expel_strangers(population: Population, pool: Pool) -> list[Flags]:
     """Take out whole groups whom nothing but a client or an hour of sign-ups ties to another such group."""
     expelled: list[Flags] = []
     seen, tried = np.zeros(len(population), np.bool_), 0
-    for carriers in _large(population, pool, _LEAST_PART):
+    least = max(MIN_CARRIERS, _LEAST_PART * np.count_nonzero(pool.share > 0.5))
+    for carriers in _large(population, pool, _HARD_KINDS, least):
         likely = pool.share > 0.5
         start = carriers & likely & ~seen
         if not start.any() or 2 * np.count_nonzero(start) < np.count_nonzero(carriers & likely):
@@ -103,18 +106,16 @@ def _firm(rest: Pool, part: Flags) -> float:
     return sum(max(mean, 0.0) for mean in means)
 
 
-def _large(population: Population, pool: Pool, least_part: float = 0.0) -> Iterator[Flags]:
-    """Carriers of values that many members have, of links that strangers do not share, or of a client."""
+def _large(population: Population, pool: Pool, kinds: Sequence[Kind], least: float) -> Iterator[Flags]:
+    """Carriers of values that at least so many members have, those of most first."""
     likely = pool.share > 0.5
     most = MAX_PART * np.count_nonzero(likely)
-    least = max(MIN_CARRIERS, least_part * np.count_nonzero(likely))
     found: list[tuple[float, str, int]] = []
-    for kind in KINDS:
-        if kind.is_hard or (kind.name == "ja4" and not least_part):
-            links = population.links[kind.name]
-            inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
-            chosen = np.flatnonzero((inside >= least) & (inside <= most))
-            found += [(-float(inside[col]), kind.name, int(col)) for col in chosen]
+    for kind in kinds:
+        links = population.links[kind.name]
+        inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
+        chosen = np.flatnonzero((inside >= least) & (inside <= most))
+        found += [(-float(inside[col]), kind.name, int(col)) for col in chosen]
     for _, name, col in sorted(found):
         yield _carriers(population, name, col)
 

@@ -32,6 +32,8 @@ _MOST_WITHOUT = 0.9
 #: Standard deviations by which members must outnumber chance: of a thousand values one does without reason.
 _CLEARLY = 3.0
 _MAX_EXPONENT = 30.0
+#: A value is a pool's own when its members carry it so many times as often as others.
+OWN_RATIO = 5.0
 #: Times chance, beyond its spread, that members carry a value that is the pool's own: a wrapper of half a dozen members
 #: at least, and of nobody else. What is carried a little more often than by chance adds up in whoever asks much.
 _OWN = 10.0

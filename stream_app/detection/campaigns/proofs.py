@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import by_group, dot, ratios
+from stream_app.detection.campaigns.likelihoods import OWN_RATIO, by_group, dot, ratios
 from stream_app.detection.campaigns.links import KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
 
@@ -31,8 +31,6 @@ MIN_PROVING_SHARE = 0.05
 #: A link of this many values (effective number), none of them with more than this share, is a pool of values; a single
 #: value may be one customer, and two one that has changed it; a campus has several networks.
 MIN_VALUES, MIN_NETWORKS, MAX_TOP_SHARE = 3.0, 4.0, 0.5
-#: A value ties members when they carry it so many times as often as others.
-_OWN_RATIO = 5.0
 #: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
 #: customer of a product has in common that reaches us through the product's gateway.
 ORIGINS = frozenset({"payer", "device", "genesis"})
@@ -46,7 +44,7 @@ class Proof(Struct, array_like=True):
     provers: float
 
 
-class Fabric(NamedTuple):
+class _Fabric(NamedTuple):
     """Parts of a pool whose members hard values tie to each other.
 
     ``members`` is the part by tenant, -1 whom nothing ties; ``columns`` are the tying values by kind, ``parts`` theirs.
@@ -92,7 +90,7 @@ def pooled_of(population: Population, share: Floats, groups: Set[str]) -> list[s
     Values are a pool among members whom they tie to each other: of a product's customers each has cards and offices of
     its own, and all together have many. Of the members whom anything ties, most must be among such.
     """
-    fabric = fabric_of(population, share)
+    fabric = _fabric_of(population, share)
     tied = np.bincount(fabric.members[fabric.members >= 0])
     pooled = []
     for kind in KINDS:
@@ -103,7 +101,7 @@ def pooled_of(population: Population, share: Floats, groups: Set[str]) -> list[s
     return pooled
 
 
-def fabric_of(population: Population, share: Floats) -> Fabric:
+def _fabric_of(population: Population, share: Floats) -> _Fabric:
     """Tie members to each other by hard values that hardly anybody else has."""
     likely = np.flatnonzero(share > 0.5)
     own = {kind.name: _own_columns(population.links[kind.name], share, kind) for kind in KINDS if kind.is_hard}
@@ -114,17 +112,17 @@ def fabric_of(population: Population, share: Floats) -> Fabric:
     members = np.full(len(population), -1)
     members[likely] = np.where(carried.getnnz(axis=1) > 0, labels[: len(likely)], -1)
     ends = np.cumsum([len(likely), *(len(columns) for columns in own.values())])
-    return Fabric(members, own, dict(zip(own, np.split(labels, ends)[1:], strict=False)))
+    return _Fabric(members, own, dict(zip(own, np.split(labels, ends)[1:], strict=False)))
 
 
 def _own_columns(links: Incidence, share: Floats, kind: Kind) -> NDArray[np.intp]:
     """Values that members share, and others hardly."""
     entries, ratio = ratios(links, share, is_origin=kind.is_origin)
-    own = entries[(ratio > _OWN_RATIO) & (share[links.rows[entries]] > 0.5)]
+    own = entries[(ratio > OWN_RATIO) & (share[links.rows[entries]] > 0.5)]
     return np.unique(links.cols[own]).astype(np.intp)
 
 
-def _pools(population: Population, fabric: Fabric, kind: str) -> Flags:
+def _pools(population: Population, fabric: _Fabric, kind: str) -> Flags:
     """By part of a fabric: whether its values of a kind are a pool."""
     links, columns, part = population.links[kind], fabric.columns[kind], fabric.parts[kind]
     count = int(fabric.members.max(initial=-1)) + 1

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import ratios
+from stream_app.detection.campaigns.likelihoods import OWN_RATIO, ratios
 from stream_app.detection.campaigns.links import Population
 from stream_app.detection.campaigns.profiles import Ints, Profiles
 
-#: A template is the pool's own when its members carry it so many times as often as others.
-_OWN_RATIO = 5.0
-#: And only when enough members carry it: what two or three repeat is their own habit.
+#: A template is the pool's own only when enough members carry it: what two or three repeat is their own habit.
 _LEAST_MEMBERS, _LEAST_SHARE = 5, 0.02
 #: Effective number of wrappers below which a pool is the users of one program or prompt.
 MIN_WRAPPERS = 2.5
@@ -52,7 +50,7 @@ def skeletons_of(population: Population, pool: Pool, least_share: float = _LEAST
     is_common = inside >= max(_LEAST_MEMBERS, least_share * np.count_nonzero(likely))
     entries, ratio = ratios(links, pool.share)
     cols = links.cols[entries]
-    is_own = (ratio > _OWN_RATIO) & likely[links.rows[entries]] & is_common[cols]
+    is_own = (ratio > OWN_RATIO) & likely[links.rows[entries]] & is_common[cols]
     found: Ints = np.unique(links.values[cols[is_own]]).astype(np.int32)
     return found
 

@@ -35,7 +35,8 @@ _WARM_ROUNDS = 3
 #: the next tick, but no longer than an hour, and not while a campaign may be acted on.
 _FEW_SIGNALS, _FEW_SHARE, _LONGEST_WAIT_MS = 100, 0.05, 3_600_000
 #: A pool is searched for cliques anew when its size has changed by such a share and by so many members: that costs as
-#: much as growing it. And every hour, since a team is a small part of a large pool.
+#: much as growing it. And every hour, since a team is a small part of a large pool; at the next look, who has left may
+#: be back.
 _CHECKED_CHANGE, _CHECKED_LEAST, _CHECKED_MS = 0.02, 2.0, 3_600_000
 #: Smaller probabilities of membership are not remembered: they weigh nothing, and there is one for every tenant.
 _NOBODY = 1e-6

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream_app.detection.campaigns.likelihoods import Weights, fit, ratios
+from stream_app.detection.campaigns.likelihoods import Weights, fit
 from stream_app.detection.campaigns.links import FLOOR, KINDS, incidence
+from stream_app.detection.campaigns.ratios import ratios
 
 KIND = next(kind for kind in KINDS if kind.name == "prefix")
 Floats = NDArray[np.float64]

@@ -3,11 +3,12 @@
 import numpy as np
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, control_nats, examine, is_explained, kind_of
-from stream_app.detection.campaigns.likelihoods import dot, total
+from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.opinions import Ranking, end_dismissal, follow_person
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import MIN_MEMBERS
+from stream_app.detection.campaigns.ratios import dot
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
 from stream_app.detection.campaigns.signatures import signature

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from stream_app.detection.campaigns.customers import customers_of
 from stream_app.detection.campaigns.dealings import LEAST_DEALT, Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
-from stream_app.detection.campaigns.likelihoods import by_group, dot
+from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import (
@@ -24,6 +24,7 @@ from stream_app.detection.campaigns.proofs import (
     spread_of,
 )
 from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of, skeletons_of
+from stream_app.detection.campaigns.ratios import dot
 
 #: Content alone must come from more of them: it is all there is.
 MIN_QUEUE_MEMBERS = 50

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stream_app.detection.campaigns.growth import Pool, refit
-from stream_app.detection.campaigns.likelihoods import by_group, dot
+from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats
 from stream_app.detection.campaigns.proofs import (
@@ -24,6 +24,7 @@ from stream_app.detection.campaigns.proofs import (
     proofs_of,
     spread_of,
 )
+from stream_app.detection.campaigns.ratios import dot
 
 #: One card or device of this share of the members that have any is one customer.
 ONE_CUSTOMER = 0.6

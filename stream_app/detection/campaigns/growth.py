@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct, field
 
-from stream_app.detection.campaigns.likelihoods import UNSEEN, Weights, by_group, dot, fit, total
+from stream_app.detection.campaigns.likelihoods import Weights, by_group, fit, total
 from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats
+from stream_app.detection.campaigns.ratios import UNSEEN, dot
 
 #: A seed settles within a few rounds; one that has not by then is not held together by much.
 ROUNDS = 10

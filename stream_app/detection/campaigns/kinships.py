@@ -2,10 +2,10 @@
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, kind_of
 from stream_app.detection.campaigns.indicators import Exchange, Met, Partners, exchanged_links, shared_of
-from stream_app.detection.campaigns.likelihoods import dot
 from stream_app.detection.campaigns.links import KINDS, Population
 from stream_app.detection.campaigns.profiles import Floats, Profiles
 from stream_app.detection.campaigns.proofs import MIN_NATS, MIN_PROVERS, MIN_PROVING_SHARE, PROOF
+from stream_app.detection.campaigns.ratios import dot
 from stream_app.detection.campaigns.records import Campaign, Status
 
 #: Partners together vouch for so many times as many members as are seen here, and one of them for as many.

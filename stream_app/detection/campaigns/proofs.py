@@ -10,9 +10,10 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import OWN_RATIO, by_group, dot, ratios
+from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
+from stream_app.detection.campaigns.ratios import OWN_RATIO, dot, ratios
 
 #: A pool of fewer members is for a person to look at.
 MIN_MEMBERS = 20

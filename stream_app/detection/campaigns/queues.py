@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import OWN_RATIO, ratios
 from stream_app.detection.campaigns.links import Population
 from stream_app.detection.campaigns.profiles import Ints, Profiles
+from stream_app.detection.campaigns.ratios import OWN_RATIO, ratios
 
 #: A template is the pool's own only when enough members carry it: what two or three repeat is their own habit.
 _LEAST_MEMBERS, _LEAST_SHARE = 5, 0.02

@@ -6,9 +6,10 @@ import numpy as np
 from msgspec import Struct, UnsetType
 
 from stream_app.detection.campaigns.growth import Pool, prior
-from stream_app.detection.campaigns.likelihoods import Weights, excesses, ratios
+from stream_app.detection.campaigns.likelihoods import Weights
 from stream_app.detection.campaigns.links import FLOOR, GROUP_CAP, GROUPS, HOUR_MS, KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats, value_hash
+from stream_app.detection.campaigns.ratios import excesses, ratios
 from stream_app.detection.signals import Profile
 
 #: Values kept of one kind, the heaviest first: bounds a signature to some hundred kilobytes.

@@ -9,8 +9,9 @@ made-up tenants are measured.
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import orjson
@@ -28,6 +29,7 @@ from stream_app.detection import closings
 from stream_app.detection.detector import Detector
 from stream_app.detection.features import CODES, PER_MINUTE, PER_TEN_MINUTES
 from stream_app.detection.floors import expect, is_known, own_floor
+from stream_app.detection.learning import learn
 from stream_app.detection.policy import Policy, load_policy
 from stream_app.detection.records import Record
 from stream_app.detection.scorers import CountExpectation
@@ -43,6 +45,8 @@ _REQUESTS = {60: CODES.index("requests_60s"), 600: CODES.index("requests_600s")}
 
 
 Floats = NDArray[np.float64]
+#: Begins a stream: arrival and JSON of every event.
+Source = Callable[[], Iterator[tuple[int, bytes]]]
 
 
 class Scores(Struct):
@@ -104,19 +108,16 @@ def azure_values() -> Iterator[tuple[int, bytes]]:
 
 def score(values: Iterator[tuple[int, bytes]], policy: Policy) -> Scores:
     """Run the core over a stream; what is open at its end is left out."""
-    scores, learn = Scores(), closings.learn
+    scores = Scores()
 
     def learn_scored(state: TenantState, rules: Policy, minute: int, found: list[tuple[int, float]]) -> None:
         scores.add(state, rules, minute, found)
         learn(state, rules, minute, found)
 
     detector = Detector("calibration", 0, 1, policy, {})
-    closings.learn = learn_scored  # the moment before a window is learned is nowhere else to be seen
-    try:
+    with patch.object(closings, "learn", learn_scored):  # nothing else shows a window before it is learned
         for number, (at_ms, value) in enumerate(values):
             detector.handle((Record(number, at_ms, value, {}),))
-    finally:
-        closings.learn = learn
     return scores
 
 
@@ -128,12 +129,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     console = Console(stderr=True)
-    policy, measured = observing_policy(), {}
-    sources = {"made-up": lambda: values_of(drifts.calm(args.seed, args.scale))}
+    policy = observing_policy()
+    measured: dict[str, Scores] = {}
+    sources: dict[str, Source] = {"made-up": lambda: values_of(drifts.calm(args.seed, args.scale))}
     if real_curves.MISSING:
         console.print(f"without real curves: {real_curves.MISSING}", markup=False, soft_wrap=True)
     else:
-        real = {"real": lambda: values_of(real_curves.real_curves(args.seed, args.scale)), "azure": azure_values}
+        real: dict[str, Source] = {
+            "real": lambda: values_of(real_curves.real_curves(args.seed, args.scale)),
+            "azure": azure_values,
+        }
         sources = real | sources
     columns = TextColumn("{task.description}: {task.completed:,.0f} events"), BarColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:

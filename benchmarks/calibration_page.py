@@ -43,8 +43,11 @@ ByTenant = Mapping[int, Sequence[float]]
 class Measured(Protocol):
     """Scores by feature and tenant, of tenants known for an hour of activity and of newcomers."""
 
-    known: Mapping[str, ByTenant]
-    newcomers: Mapping[str, ByTenant]
+    @property
+    def known(self) -> Mapping[str, ByTenant]: ...
+
+    @property
+    def newcomers(self) -> Mapping[str, ByTenant]: ...
 
 
 def page(measured: Mapping[str, Measured], seed: int, scale: float) -> str:

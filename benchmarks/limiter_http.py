@@ -76,12 +76,13 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._load.idle.append(self)
 
     def ask(self, question: bytes, due: float) -> None:
         self._due = due
-        self._transport.write(question)  # type: ignore[attr-defined]
+        self._transport.write(question)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

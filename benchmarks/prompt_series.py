@@ -192,7 +192,9 @@ def main() -> None:
     print("| Stream | Accounts | Any edits | Seen | Seen of ten or more requests | At request | Highest counts |")
     print("|---|---|---|---|---|---|---|")
     for name, group in groups.items():
-        highest = " ".join(f"{count} {value}" for count, value in group.pop("highest").items() if value)  # type: ignore[attr-defined]
+        counts = group["highest"]
+        assert isinstance(counts, dict)
+        highest = " ".join(f"{count} {value}" for count, value in counts.items() if value)
         columns = [group[key] for key in ("accounts", "with_edits", "seen", "of_ten_requests_or_more", "first_request")]
         cells = " | ".join("-" if column is None else str(column) for column in columns)
         print(f"| {name} | {cells} | {highest or '-'} |")

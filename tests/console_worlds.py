@@ -1,5 +1,6 @@
 """A console over a made-up world of decisions, one campaign and a policy: no broker, and time stands still."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,13 @@ NOBODY = 1  # a port where nobody listens
 def rfc3339(before_s: float) -> str:
     """A time so long before the world's now."""
     return datetime.fromtimestamp(NOW_S - before_s, UTC).isoformat()
+
+
+def form_token_of(page: str) -> str:
+    """What a form of a page proves that the page was asked for."""
+    found = re.search(r'name="form_token" value="(\w+)"', page)
+    assert found
+    return found[1]
 
 
 def decision(key: str = "tenant:acme", *, before_s: float = 600, **changes: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
 from cryptography.hazmat.primitives import serialization
@@ -73,7 +74,9 @@ class SecuredKafka(NamedTuple):
         (self.folder / f"{name}.password").write_text(self.passwords[name] + "\n")
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _ITERATIONS)
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
-        wanted = [UserScramCredentialUpsertion(name, scram, self.passwords[name].encode())]
+        wanted: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(name, scram, self.passwords[name].encode())
+        ]
         made = [*admin.alter_user_scram_credentials(wanted).values()]
         made += admin.create_acls([_binding(name, grant, op) for grant in granted for op in grant.operations]).values()
         for future in made:

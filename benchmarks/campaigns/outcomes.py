@@ -171,7 +171,7 @@ def _outcome(
         detector=detector,
         named=(sum(recalls) / len(recalls), precision) if recalls else None,
         touched=scores.harm.touched - scores.harm.allow_listed_touched,
-        touched_as=dict(sorted(Counter(families[who] for who in denied & truth.benign_tenants).items())),
+        touched_as=dict(sorted(Counter(families[who] for who in truth.benign_tenants & denied).items())),
         touched_before=scores.harm.touched - scores.harm.allow_listed_touched,
         blocked=scores.harm.blocked,
         allowed_touched=scores.harm.allow_listed_touched,

@@ -46,7 +46,8 @@ def stillwatch_by_day(series: Series) -> Floats:
 def _by_residuals(series: Series, by_hour: Callable[[Series, Floats], Floats]) -> Floats:
     values = (series.values - series.values[: series.probation].mean()) / _spread(series)
     residuals = (_level_residuals(values, MEMORY), _level_residuals(values, RECENT), by_hour(series, values))
-    return np.maximum.reduce([_scored(np.abs(ten_rows(part)) * sqrt(ROWS)) for part in residuals])
+    scores: Floats = np.maximum.reduce([_scored(np.abs(ten_rows(part)) * sqrt(ROWS)) for part in residuals])
+    return scores
 
 
 def _scored(distances: Floats) -> Floats:
@@ -98,7 +99,8 @@ def ten_rows(values: Floats) -> Floats:
     """Means of the last ten rows."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     row = np.arange(1, len(values) + 1)
-    return (sums[row] - sums[np.maximum(row - ROWS, 0)]) / np.minimum(row, ROWS)
+    means: Floats = (sums[row] - sums[np.maximum(row - ROWS, 0)]) / np.minimum(row, ROWS)
+    return means
 
 
 def as_counts(series: Series) -> Floats:

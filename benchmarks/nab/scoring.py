@@ -106,7 +106,8 @@ def told(is_above: NDArray[np.bool_], silence: int) -> NDArray[np.int64]:
 
 
 def _numbers(part: Worth) -> list[int]:
-    return np.unique(part.windows[part.windows >= 0]).tolist()
+    numbers: list[int] = np.unique(part.windows[part.windows >= 0]).tolist()
+    return numbers
 
 
 def _thresholds(scores: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,7 +99,7 @@ def running_worker(
         worker.end()
 
 
-def counters(worker: WorkerProcess) -> Counter[str]:
+def counters(worker: WorkerProcess) -> defaultdict[str, float]:
     """All samples of a worker's metrics by name, summed over their labels; ``RuntimeError`` when it has ended."""
     try:
         with urlopen(f"http://127.0.0.1:{worker.face.port}/metrics", timeout=STALLED_S) as answer:
@@ -107,10 +107,10 @@ def counters(worker: WorkerProcess) -> Counter[str]:
     except OSError as error:
         words = worker.last_words()
         raise RuntimeError(f"the worker does not answer ({error}; exit code {worker.exit_code}):\n{words}") from error
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            found[sample.name] += sample.value  # type: ignore[assignment]
+            found[sample.name] += sample.value
     return found
 
 

@@ -20,7 +20,7 @@ from benchmarks.quality.acceptance import verdicts
 from benchmarks.quality.closed_loops import judge
 from benchmarks.quality.comparison import Seen, Standing, compare, own_standings, see
 from benchmarks.quality.measures import Outcome, assess
-from benchmarks.quality.results import write
+from benchmarks.quality.results import Said, write
 from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.policy import Policy, load_policy
 
@@ -126,7 +126,7 @@ def _print(outcomes: Sequence[Outcome]) -> None:
     Console().print(table)
 
 
-def _said(args: argparse.Namespace, policy: Policy) -> dict[str, object]:
+def _said(args: argparse.Namespace, policy: Policy) -> Said:
     return {"seeds": args.seeds, "tuning": TUNING_SEEDS, "scale": args.scale, "policy": policy.version}
 
 

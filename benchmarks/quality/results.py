@@ -2,11 +2,12 @@
 
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import groupby
 from math import inf
 from pathlib import Path
+from typing import TypedDict
 
 import msgspec
 
@@ -19,7 +20,16 @@ from stream_app.detection.scorers import SCORER, SCORER_VERSION
 _LIBRARIES = ("river", "numpy", "scipy", "msgspec")
 
 
-def write(folder: Path, outcomes: Sequence[Outcome], standings: Sequence[Standing], said: Mapping[str, object]) -> None:
+class Said(TypedDict):
+    """What was asked for: seeds, those of the tuning, scale and the policy's version."""
+
+    seeds: Sequence[int]
+    tuning: Sequence[int]
+    scale: float
+    policy: str
+
+
+def write(folder: Path, outcomes: Sequence[Outcome], standings: Sequence[Standing], said: Said) -> None:
     """Write quality.jsonl (a line about the run, then one per stream), quality.md and its charts."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [{"kind": "run", **said}, *({"kind": "stream", **msgspec.to_builtins(one)} for one in outcomes)]
@@ -32,7 +42,7 @@ def write(folder: Path, outcomes: Sequence[Outcome], standings: Sequence[Standin
     (folder / "quality.md").write_text(page(outcomes, standings, said), encoding="utf-8")
 
 
-def page(outcomes: Sequence[Outcome], standings: Sequence[Standing], said: Mapping[str, object]) -> str:
+def page(outcomes: Sequence[Outcome], standings: Sequence[Standing], said: Said) -> str:
     """The whole as Markdown."""
     parts = [
         "# Quality of per-tenant detection",
@@ -183,10 +193,10 @@ def _cost(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _circumstances(said: Mapping[str, object]) -> list[str]:
+def _circumstances(said: Said) -> list[str]:
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    seeds = ", ".join(map(str, said["seeds"]))  # type: ignore[call-overload]
-    tuning = ", ".join(map(str, said["tuning"]))  # type: ignore[call-overload]
+    seeds = ", ".join(map(str, said["seeds"]))
+    tuning = ", ".join(map(str, said["tuning"]))
     return [
         f"Seeds {seeds}, at scale {said['scale']}; thresholds were chosen on seeds {tuning}. "
         f"Stillwatch {version('stillwatch')} (scorer {SCORER} {SCORER_VERSION}, policy {said['policy']}), "

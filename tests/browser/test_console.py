@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from msgspec import UNSET
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import serving
 from tests.console_worlds import CAMPAIGN, World, decision, world_of
@@ -49,10 +49,15 @@ def test_from_the_overview_to_a_campaign_to_why_to_a_release(world: World, addre
     assert world.written[1].body == {"action": "block", "undoes": record.id}
 
 
+def height_of(row: Locator) -> float:
+    box = row.bounding_box()
+    assert box
+    return box["height"]
+
+
 def test_rows_on_a_phone_are_no_higher_than_what_they_say(address: str, opened: Open) -> None:
     page = opened(address, width=390)
-    heights = [row.bounding_box()["height"] for row in page.locator("table.rows tbody tr").all()]  # type: ignore[index]
-    assert max(heights) < 70
+    assert max(map(height_of, page.locator("table.rows tbody tr").all())) < 70
 
 
 def test_an_empty_reason_is_not_sent(world: World, address: str, opened: Open) -> None:

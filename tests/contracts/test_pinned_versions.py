@@ -62,7 +62,7 @@ def test_the_same_stream_still_gives_the_golden_states() -> None:
         assert encoded == (GOLDEN / f"{name}.state").read_bytes(), name
 
 
-def golden_states() -> dict[str, bytes]:
+def golden_states() -> dict[str, bytes | None]:
     """States after half an hour: an ordinary tenant, a throttled one, one of many accounts, and a claim ahead."""
     crowd = [event(k * 4.01, "crowd", account_id=f"user-{k % 90}", model=f"model-{k % 3}") for k in range(450)]
     burst = steady(1780, 1810, 900, "noisy", name="burst")

@@ -77,4 +77,5 @@ def closed(schema: Any) -> Any:
 def selects(selector: Resource, labels: dict[str, str]) -> bool:
     """Whether a label selector without expressions selects these labels."""
     assert selector.keys() <= {"matchLabels"}
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()

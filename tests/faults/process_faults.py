@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from stream_app.detection.partitions import partition_of
@@ -55,12 +56,17 @@ def kill_two(trial: Trial, form: Form) -> None:
     trial.until_shared()
 
 
+def _is_any_without(workers: Sequence[WorkerProcess]) -> bool:
+    """Whether one of them owns nothing."""
+    return not all(worker.owned() for worker in workers)
+
+
 def kill_joining(trial: Trial, form: Form) -> None:
     """kill -9 of a worker whose joining has made the others give up their partitions."""
     for _ in range(form.rounds):
         old = trial.running()
         joining = trial.start_worker()
-        trial.until(lambda old=old: not all(worker.owned() for worker in old), "somebody hands over")  # type: ignore[misc]
+        trial.until(partial(_is_any_without, old), "somebody hands over")
         joining.kill()
         trial.until_shared()
         trial.go_on(form.run_s)

@@ -13,12 +13,12 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.brokers import Record
 
 ANSWER_S, ASK_S = 30.0, 2.0
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()
 
 Headers = list[tuple[str, bytes | None]]
 

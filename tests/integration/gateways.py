@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
-import redis
+from redis import ConnectionError as RedisConnectionError
+from redis import Redis
 
 from stream_app.detection.decisions import account_subject
 from tests.operations.programs import DEPLOY, needed
@@ -218,9 +219,9 @@ class Stage:
         with self.redis_client() as client:
             eventually(lambda: _pings(client), "answering")
 
-    def redis_client(self) -> "redis.Redis":
+    def redis_client(self) -> Redis:
         """A client of the same server."""
-        return redis.Redis(port=self.redis_port, decode_responses=True)
+        return Redis(port=self.redis_port, decode_responses=True)
 
 
 def asking(port: int) -> Iterator[Ask]:
@@ -239,10 +240,10 @@ def answers(port: int, path: str) -> bool:
         return False
 
 
-def _pings(client: "redis.Redis") -> bool:
+def _pings(client: Redis) -> bool:
     try:
         return bool(client.ping())
-    except redis.ConnectionError:
+    except RedisConnectionError:
         return False
 
 

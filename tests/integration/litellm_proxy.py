@@ -8,9 +8,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -48,7 +49,7 @@ class Answer(NamedTuple):
     """What the proxy answered."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
 
@@ -79,7 +80,7 @@ def install() -> Path:
     if done.exists():
         return programs
     uv = CACHE / "uv" / "bin" / "uv"
-    commands: list[list[Any]] = (
+    commands: list[list[str | Path]] = (
         []
         if uv.exists()
         else [
@@ -113,10 +114,10 @@ def running_proxy(folder: Path, port: int, environment: Mapping[str, str]) -> It
     (folder / "tenants.py").write_text(TENANTS)
     log = folder / "proxy.log"
     own = {"LITELLM_MASTER_KEY": f"sk-{os.urandom(32).hex()}", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    command = [programs / "litellm", "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    command = [str(programs / "litellm"), "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | own | environment, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=folder, env={**os.environ, **own, **environment}, stdout=output, stderr=subprocess.STDOUT
         )
     try:
         address = f"http://127.0.0.1:{port}"

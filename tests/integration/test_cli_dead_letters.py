@@ -81,7 +81,8 @@ def deployed(bootstrap: str, request: pytest.FixtureRequest) -> Settings:
     producer = Producer({"bootstrap.servers": settings.broker})
     for letter in letters:
         for record in records_of(letter, round(NOW.timestamp() * 1000), source="/test", historic=False):
-            producer.produce(settings.topic(record.topic), record.value, key=record.key, headers=record.headers)  # type: ignore[arg-type]
+            topic = settings.topic(record.topic)
+            producer.produce(topic, record.value, key=record.key, headers=[*record.headers])
     assert producer.flush(20) == 0
     return settings
 

@@ -16,14 +16,15 @@ from PIL import Image
 from stream_app.app import DEFAULT_POLICY
 from stream_app.cli.decisions import decisions
 from stream_app.detection.decisions import Action, Decision
-from stream_app.detection.detector import Detector, Record
+from stream_app.detection.detector import Detector
 from stream_app.detection.operators import parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy, load_policy
+from stream_app.detection.records import Record
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests.conftest import SettingsFor
-from tests.unit.streams import POLICY, POLICY_TEXT, in_order, operator_record, steady, time_of
+from tests.unit.streams import POLICY, POLICY_TEXT, evidence_of, in_order, operator_record, steady, time_of
 from tests.unit.streams import decisions as decisions_of
 
 PARTITIONS = 2
@@ -89,7 +90,7 @@ def test_a_decision_is_drawn_from_the_events_on_the_topic(live: Live, tmp_path: 
     drawn = words_of(tmp_path / "throttle.svg")
     for told in ("tenant acme: throttle: ", "Rebuilt from 724 recorded events", "with the same id"):
         assert told in drawn
-    place = live.made[0].evidence.sources[0]  # type: ignore[union-attr]
+    place = evidence_of(live.made[0]).sources[0]
     assert f"topic {place.topic}, partition {place.partition}, offsets 0 to {len(EVENTS) - 1}." in drawn
     assert live.explain(throttle.decision_id, "--plot", tmp_path / "throttle.PNG").exit_code == 0
     assert Image.open(BytesIO((tmp_path / "throttle.PNG").read_bytes())).width == 1920
@@ -112,13 +113,10 @@ def test_evidence_that_is_not_on_the_topic_is_told_in_one_line(
     assert "ends at offset 10, before the evidence at " in done.stderr
     assert len(done.stderr.splitlines()) == 1
     elsewhere = live.settings.model_copy(update={"topic_prefix": f"{topic_prefix}-other"})
+    told = evidence_of(live.made[0])
+    sources = [msgspec.structs.replace(told.sources[0], topic=elsewhere.topic_prefix)]
     moved = msgspec.structs.replace(
-        live.made[0],
-        decision_id="moved",
-        evidence=msgspec.structs.replace(
-            live.made[0].evidence,
-            sources=[msgspec.structs.replace(live.made[0].evidence.sources[0], topic=elsewhere.topic_prefix)],  # type: ignore[union-attr]
-        ),
+        live.made[0], decision_id="moved", evidence=msgspec.structs.replace(told, sources=sources)
     )
     producer = Producer({"bootstrap.servers": live.settings.broker, "log_level": 0})
     producer.produce(live.settings.topic(TopicName.DECISION_LOG), msgspec.json.encode(moved), partition=0)
@@ -133,7 +131,7 @@ def test_evidence_that_is_not_on_the_topic_is_told_in_one_line(
 @pytest.mark.parametrize("broker", ["real"], indirect=True)
 def test_what_retention_has_deleted_is_told(live: Live, tmp_path: Path) -> None:
     throttle = next(one for one in live.made if one.action is Action.THROTTLE)
-    source = throttle.evidence.sources[0]  # type: ignore[union-attr]
+    source = evidence_of(throttle).sources[0]
     admin = AdminClient({"bootstrap.servers": live.settings.broker})
 
     def delete_before(offset: int) -> None:

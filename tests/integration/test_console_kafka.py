@@ -1,7 +1,6 @@
 """The console against a broker: it shows what is on the topics, and writes what people order."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,7 +20,7 @@ from stream_app.detection.policy import load_policy
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests.conftest import SettingsFor
-from tests.console_worlds import CAMPAIGN, decision, header
+from tests.console_worlds import CAMPAIGN, decision, form_token_of, header
 
 DEADLINE_S = 20.0
 
@@ -34,8 +33,8 @@ def produce(settings: Settings, name: TopicName, key: str, value: dict[str, Any]
 
 def lasting(key: str, **changes: Any) -> dict[str, Any]:
     now = datetime.now(UTC)
-    times = {"issued_at": now.isoformat(), "expires_at": (now + timedelta(hours=1)).isoformat()}
-    return decision(key, **times, **changes)
+    expires_at = (now + timedelta(hours=1)).isoformat()
+    return decision(key, issued_at=now.isoformat(), expires_at=expires_at, **changes)
 
 
 async def started(settings: Settings, sign_ins: SignIns) -> Running:
@@ -73,7 +72,7 @@ def test_it_follows_the_topics_and_writes_what_people_order(create_topics_for: S
                     produce, settings, TopicName.DECISION_LOG, "tenant:late", lasting("tenant:late")
                 )
                 page = await until(session, "/decisions", lambda text: "tenant=late" in text or ">late<" in text)
-                form = {"form_token": re.search(r'name="form_token" value="(\w+)"', page)[1]}  # type: ignore[index]
+                form = {"form_token": form_token_of(page)}
                 form |= {"type": "release", "subject": "tenant:early", "reason": "ours", "back": "/audit"}
                 async with session.post("/actions", data=form) as answer:
                     assert "recorded=" in str(answer.url)

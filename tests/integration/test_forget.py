@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def own_keys(running: Deployment, name: TopicName) -> dict[bytes, bytes | None]:
     return {key: value for key, value in compacted(running, name).items() if ERASED.encode() in key}
 
 
+def is_kept(running: Deployment, name: TopicName) -> bool:
+    return any(own_keys(running, name).values())
+
+
+def is_gone(running: Deployment, name: TopicName) -> bool:
+    return not is_kept(running, name)
+
+
 def eventually(is_so: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while not is_so():
@@ -62,11 +71,11 @@ def test_an_erased_tenant_is_found_nowhere(create_topics_for: SettingsFor, topic
     ):
         running.wait_for(running.send_events([*burst("other", 0, 100, start), *burst(ERASED, 0, 300, start)]))
         for name in PLANTED:
-            eventually(lambda name=name: any(own_keys(running, name).values()), f"on {name}")  # type: ignore[misc]
+            eventually(partial(is_kept, running, name), f"on {name}")
         assert ERASED in run(settings, "decisions", "list")
         assert "nothing brings it back" in run(settings, "forget", ERASED, "--yes", "--reason", "test")
         for name in PLANTED:
-            eventually(lambda name=name: not any(own_keys(running, name).values()), f"off {name}")  # type: ignore[misc]
+            eventually(partial(is_gone, running, name), f"off {name}")
     for name in COMPACTED:
         left = compacted(running, name)
         assert [key for key, value in left.items() if value is not None and ERASED.encode() in key + value] == [], name

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import orjson
@@ -63,7 +64,7 @@ def assert_no_canary(settings: Settings, *texts: bytes) -> None:
     assert all(samples.CANARY.encode() not in text for text in texts)
 
 
-def events(settings: Settings) -> list[dict[str, object]]:
+def events(settings: Settings) -> list[dict[str, Any]]:
     return [orjson.loads(value) for _, value, _ in stored(settings)[settings.topic(TopicName.REQUESTS)]]
 
 

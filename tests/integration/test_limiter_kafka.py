@@ -1,7 +1,5 @@
 """The limiter against brokers: embedded and real."""
 
-# mypy: untyped-calls-exclude=kafka
-
 import os
 import signal
 import socket
@@ -46,7 +44,7 @@ def decision(tenant_id: str, action: str, revision: int = 1) -> tuple[bytes, byt
 def send_orders(bootstrap: str, topic: str, *records: tuple[bytes, list[tuple[str, bytes]]]) -> None:
     producer = Producer({"bootstrap.servers": bootstrap})
     for value, headers in records:
-        producer.produce(topic, key=b"enforcement", value=value, headers=headers)
+        producer.produce(topic, key=b"enforcement", value=value, headers=[*headers])
     assert producer.flush(20) == 0
 
 
@@ -240,7 +238,7 @@ def send_signed(bootstrap: str, topic: str, signer: Signer, *records: tuple[byte
     producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2", "acks": "all"})
     for key, value in records:
         headers = signature_headers(ControlRecord(key, value), signer, at_ms)
-        producer.produce(topic, key=key, value=value, headers=headers)
+        producer.produce(topic, key=key, value=value, headers=[*headers])
     assert producer.flush(20) == 0
 
 
@@ -263,7 +261,7 @@ def test_what_no_trusted_key_has_signed_is_ignored_and_counted(broker: TestBroke
         # true records and their headers, sent again: the block under another key, the old tombstone in its own place
         producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2"})
         true_headers = signature_headers(ControlRecord(*blocked), ours, now_ms)
-        producer.produce(topic, key=b"tenant:victim", value=blocked[1], headers=true_headers)
+        producer.produce(topic, key=b"tenant:victim", value=blocked[1], headers=[*true_headers])
         assert producer.flush(20) == 0
         send_signed(bootstrap, topic, ours, (b"tenant:old", None), at_ms=now_ms - 60_000)
         eventually(lambda: found.control_topic.records_read == 11)

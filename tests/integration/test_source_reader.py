@@ -31,7 +31,7 @@ async def _lose_and_read_again(settings: Settings) -> None:
 
     async def deliver(chunks: list[Chunk]) -> None:
         begun.put_nowait(chunks)
-        await channel.put(chunks)
+        await channel.put(chunks)  # type: ignore[arg-type]
 
     reader = SourceReader(settings, deliver, ended.set_exception)
     reader.start()

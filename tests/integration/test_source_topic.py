@@ -116,7 +116,7 @@ def test_a_lost_journal_or_state_is_mended_as_the_guide_says_and_a_lost_operator
         running.operate({"id": "1", **block, **times})
         running.send_events(events(20))
         running.wait_for(20)
-        before = [record.value for record in running.read_until(TopicName.DECISIONS, 1)]
+        before = [record.value or b"" for record in running.read_until(TopicName.DECISIONS, 1)]
     with deployment(settings, tmp_path) as running:  # whose state knows how far the journal went
         running.send_events(events(20, first=20))
         running.wait_for(20)
@@ -129,7 +129,7 @@ def test_a_lost_journal_or_state_is_mended_as_the_guide_says_and_a_lost_operator
     make_anew(settings, TopicName.TENANT_STATE, 1)
     with deployment(settings, tmp_path) as running:
         running.wait_for(40)  # judged again, from the beginning of what retention has kept
-        after = [record.value for record in running.read_until(TopicName.DECISIONS, 2)]
+        after = [record.value or b"" for record in running.read_until(TopicName.DECISIONS, 2)]
     assert [(told["action"], told["subject"]) for told in map(orjson.loads, after)] == 2 * [("block", "foe")]
     assert before == after[:1]
 

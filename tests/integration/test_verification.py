@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import orjson
@@ -21,7 +22,7 @@ from tests.integration.test_worker import NOW, burst, operator_record, touchy_po
 pytestmark = [pytest.mark.kafka, pytest.mark.parametrize("broker", ["real"], indirect=True)]
 
 
-def verify(settings: Settings, *words: str) -> tuple[int, dict[str, object]]:
+def verify(settings: Settings, *words: str) -> tuple[int, dict[str, Any]]:
     given = {f"STILLWATCH_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()}
     called = ["replay", "--verify", "kafka://", "--json", *words]
     done = CliRunner().invoke(main, called, env=given, catch_exceptions=False)
@@ -63,7 +64,7 @@ def test_a_live_run_is_proven_from_what_kafka_holds(
     running.producer.produce(log, msgspec.json.encode(forged), key=forged.key.encode())
     running.producer.flush()
     status, found = verify(settings)
-    (difference,) = found["differences"]  # type: ignore[misc]
+    (difference,) = found["differences"]
     assert (status, difference["decision_id"], difference["field"]) == (1, made[0].decision_id, "issued_at")
 
     requests = settings.topic(TopicName.REQUESTS)
@@ -73,4 +74,4 @@ def test_a_live_run_is_proven_from_what_kafka_holds(
         outcome.result(TIMEOUT_S)
     status, found = verify(settings)
     assert (status, found["differences"]) == (1, [])
-    assert any("from offset 200 on, older ones are no longer kept" in str(limit) for limit in found["limits"])  # type: ignore[attr-defined]
+    assert any("from offset 200 on, older ones are no longer kept" in str(limit) for limit in found["limits"])

@@ -1,6 +1,7 @@
 """What another policy would have done with what a real broker's topics hold."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -41,11 +42,11 @@ def test_what_if_over_topics_is_what_if_over_a_file(
     given = settings.model_dump(exclude_none=True)
     environment = {f"STILLWATCH_{name.upper()}": str(value) for name, value in given.items()}
 
-    def result(*words: str) -> dict[str, object]:
+    def result(*words: str) -> dict[str, Any]:
         called = ["policy", "what-if", str(new), "--out", str(tmp_path / "out"), *words]
         done = CliRunner().invoke(main, called, env=environment, catch_exceptions=False)
         assert done.exit_code == 0, done.output
-        found: dict[str, object] = orjson.loads((tmp_path / "out" / "what-if.json").read_bytes())
+        found: dict[str, Any] = orjson.loads((tmp_path / "out" / "what-if.json").read_bytes())
         return found
 
     live = result("--against", f"kafka://{settings.broker}/")
@@ -54,8 +55,8 @@ def test_what_if_over_topics_is_what_if_over_a_file(
     of_file = result("--against", str(events), "--old", str(old))
     assert live["policies"] == of_file["policies"] == {"old": "test-1", "new": "test-2"}
     assert live["events"] == of_file["events"] == len(history())
-    assert [one["subject"] for one in live["subjects"]] == ["tenant:loud"]  # type: ignore[attr-defined]
+    assert [one["subject"] for one in live["subjects"]] == ["tenant:loud"]
     # whom a person blocked is blocked under both policies, of which a file knows nothing
-    assert (live["old"]["denied"], of_file["old"]["denied"]) == (2, 1)  # type: ignore[index]
+    assert (live["old"]["denied"], of_file["old"]["denied"]) == (2, 1)
     groups = AdminClient({"bootstrap.servers": settings.broker}).list_consumer_groups().result().valid
     assert settings.group not in {group.group_id for group in groups}

@@ -118,7 +118,7 @@ def test_replay_with_the_journal_decides_what_the_steered_worker_decided(
 ) -> None:
     settings = create_topics_for(topic_prefix)
     expires_at = (NOW + timedelta(hours=1)).isoformat()
-    steps = [
+    steps: list[dict[str, Any] | bytes] = [
         operator_record(1, "policy", body={"yaml": touchy_policy()}),
         operator_record(2, "override", subject="tenant:foe", expires_at=expires_at, body={"action": "throttle"}),
         b"nonsense",

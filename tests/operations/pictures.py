@@ -92,12 +92,14 @@ def _asked(watching: Prometheus, target: Mapping[str, Any], begin_s: float, end_
     with urlopen(f"{watching.address}/api/v1/query_range?{words}", timeout=20) as answer:  # noqa: S310
         result = json.load(answer)["data"]["result"]
     for one in result:
-        name = re.sub(
-            r"\{\{(\w+)\}\}", lambda label, found=one: found["metric"].get(label[1], ""), target["legendFormat"]
-        )
+        name = _named(target["legendFormat"], one["metric"])
         points = [(float(at_s), float(value)) for at_s, value in one["values"]]
         if points := [point for point in points if math.isfinite(point[1])]:
             yield Series(name, points)
+
+
+def _named(legend: str, labels: Mapping[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda label: labels.get(label[1], ""), legend)
 
 
 def _lines(

@@ -58,7 +58,9 @@ def shorter(value: Any, factor: float) -> Any:
 
 
 def _shorter_text(text: str, factor: float) -> str:
-    number, unit = re.fullmatch(r"(\d+)([a-z]+)", text).groups()  # type: ignore[union-attr]
+    found = re.fullmatch(r"(\d+)([a-z]+)", text)
+    assert found, text
+    number, unit = found.groups()
     return f"{max(round(int(number) * _UNITS_S[unit] / factor * 1000), 1)}ms"
 
 

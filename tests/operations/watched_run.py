@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
@@ -49,8 +50,12 @@ def prepared(broker: str, folder: Path) -> Settings:
 def play(settings: Settings, workers: list[RunningWorker], limiter_port: int) -> None:
     """Let three hours of the past be caught up with, then minutes go by as they are."""
     obeyed = Limiter(DecisionsTable(), CollectorRegistry())
-    topics = {"topic": settings.topic(TopicName.DECISIONS), "operator_topic": settings.topic(TopicName.OPERATOR)}
-    control_topic = ControlTopic(obeyed, broker=settings.broker, **topics)
+    control_topic = ControlTopic(
+        obeyed,
+        broker=settings.broker,
+        topic=settings.topic(TopicName.DECISIONS),
+        operator_topic=settings.topic(TopicName.OPERATOR),
+    )
     traffic = made_up_traffic(SEED, LIVE_S)
     gateway = Gateway(traffic, obeyed, settings.broker, settings.topic(TopicName.REQUESTS))
     over = Event()
@@ -58,7 +63,7 @@ def play(settings: Settings, workers: list[RunningWorker], limiter_port: int) ->
     for thread in (control_topic, gateway, asking):
         thread.start()
     begin_s = time.monotonic()
-    todo = [
+    todo: list[tuple[float, Callable[[], None]]] = [
         (BAD_INPUT_S, lambda: send_bad_input(settings)),
         (LEAVES_S, workers[1].process.terminate),
         (ALLOWED_S, lambda: allow(settings)),
@@ -128,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

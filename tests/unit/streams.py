@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from stream_app.detection.decisions import Decision
+from stream_app.detection.decisions import Decision, Evidence
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import DeadLetter, Effect, EmitDecision, ForgetDecision
 from stream_app.detection.operators import parse_operator
@@ -120,6 +120,12 @@ def run(events: Iterable[EventFields], policy: Policy = POLICY) -> list[Decision
 def decisions(effects: Iterable[Effect]) -> list[Decision]:
     """The decisions among effects."""
     return [effect.decision for effect in effects if isinstance(effect, EmitDecision)]
+
+
+def evidence_of(decision: Decision) -> Evidence:
+    """The evidence of a decision that has some."""
+    assert decision.evidence
+    return decision.evidence
 
 
 def dead_letters(effects: Iterable[Effect]) -> list[DeadLetter]:

@@ -19,7 +19,18 @@ from stream_app.detection.policy import Policy, load_policy
 from stream_app.detection.records import Record
 from stream_app.detection.state import PARTITION_KEY, decode_partition, decode_tenant
 from tests.unit.campaign_worlds import campaign_events
-from tests.unit.streams import BEGIN_MS, POLICY, decisions, in_order, new_detector, record, records, steady, to_ms
+from tests.unit.streams import (
+    BEGIN_MS,
+    POLICY,
+    decisions,
+    evidence_of,
+    in_order,
+    new_detector,
+    record,
+    records,
+    steady,
+    to_ms,
+)
 
 HOUR, DAY = 3_600, 86_400
 FIRST_LIVE = 700  # offset at which the worker begins to read
@@ -80,7 +91,7 @@ def test_the_first_hour_is_decided_as_by_one_who_saw_the_day() -> None:
 def test_evidence_names_only_records_of_the_live_topic() -> None:
     past = filled([event for event in day() if event["tenant_id"] != "wild"])
     for decision in decisions(new_detector(encoded=past.states[0]).handle(records(first_hour(), FIRST_LIVE))):
-        assert all(source.first_offset >= FIRST_LIVE for source in decision.evidence.sources)  # type: ignore[union-attr]
+        assert all(source.first_offset >= FIRST_LIVE for source in evidence_of(decision).sources)
 
 
 def test_nobody_stands_on_a_rung_and_whoever_goes_on_is_decided_on_anew() -> None:

@@ -6,9 +6,10 @@ from xml.etree import ElementTree
 
 import orjson
 
-from benchmarks.calibration import ANY, observing_policy, score
-from benchmarks.calibration_page import page, reliability_chart
+from benchmarks.calibration import observing_policy, score
+from benchmarks.calibration_page import ANY, page, reliability_chart
 from stream_app.detection import closings
+from stream_app.detection.learning import learn
 
 #: The last one stays open.
 MINUTES = 91
@@ -30,9 +31,8 @@ def one_a_minute() -> Iterator[tuple[int, bytes]]:
 
 
 def test_every_learned_window_is_scored_once_and_the_core_is_left_as_it_was() -> None:
-    learn = closings.learn
     scores = score(one_a_minute(), observing_policy())
-    assert closings.learn is learn
+    assert vars(closings)["learn"] is learn
     (newcomer,), (known,) = scores.newcomers["requests_60s"].values(), scores.known["requests_60s"].values()
     assert (len(newcomer), len(known)) == (60, 30)
     assert sum(map(len, scores.known["requests_600s"].values())) == 3

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from stream_app.adapters import campaign_alerts
@@ -32,9 +33,9 @@ def stage(*members: str, tokens: int = 10_000, ages_h: float = 0, **changes: Any
         end_ms = 10 * DAY_MS - round(ages_h * HOUR_MS) * (name != "somebody")
         made.profiles.add(Signal(name, 0, 1, end_ms, 10, Profile(tokens=tokens)))
     people = {name: Member(name, 0.99, Role.MEMBER, 0, {}) for name in members}
-    fields = {"kind": CampaignKind.DISTILLATION, "status": Status.CONFIRMED, "is_listed": True} | changes
-    pool = Pool(np.zeros(0), np.zeros(0, np.bool_), {})
-    made.memory.campaigns.append(Campaign("c-1", 0, pool, members=people, **fields))
+    pool, kind, status = Pool(np.zeros(0)), CampaignKind.DISTILLATION, Status.CONFIRMED
+    plain = Campaign("c-1", 0, pool, kind, status, is_listed=True, members=people)
+    made.memory.campaigns.append(replace(plain, **changes))
     return made
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.campaigns.__main__ import read
 from benchmarks.campaigns.acceptance import verdicts
@@ -24,7 +26,7 @@ from benchmarks.campaigns.group_rivals import (
 from benchmarks.campaigns.groups import followed
 from benchmarks.campaigns.observations import HOUR_MS, Ints, Recorder, Seen
 from benchmarks.campaigns.outcomes import ALONE, MMD, STILLWATCH, Outcome, outcomes
-from benchmarks.campaigns.plans import PLANS, REPORTED_SEEDS, SIZES, TUNING_SEEDS, Size, plans_at, world_of
+from benchmarks.campaigns.plans import PLANS, REPORTED_SEEDS, SIZES, TUNING_SEEDS, Plan, Size, plans_at, world_of
 from benchmarks.campaigns.results import page, write
 
 BEGIN_S = 1_700_000_000
@@ -92,7 +94,9 @@ def test_a_dense_block_is_taken_out_of_what_is_not() -> None:
     rng = Random(1)
     fields = ("payment_fp", "signup_fp", "ja4", "ip_prefix")
     block = [
-        event(name, **{field: f"{field}{turn}" for field in fields}) for name in tenants(40, "d") for turn in range(6)
+        event(name, 0.0, prompt=None, **{field: f"{field}{turn}" for field in fields})
+        for name in tenants(40, "d")
+        for turn in range(6)
     ]
     others = [event(name, ip_prefix=f"p{rng.randrange(300)}") for name in tenants(300) for _ in range(3)]
     assert named(dense_blocks, seen([*block, *others])) == [set(tenants(40, "d"))]
@@ -135,9 +139,9 @@ def test_a_group_that_grows_keeps_its_id_and_its_first_alert() -> None:
 
 
 @pytest.mark.parametrize("plan", PLANS[:: len(PLANS) // 6], ids=lambda plan: plan.key)
-def test_plans_are_what_they_say(plan: PLANS[0].__class__) -> None:
-    size = Size(400, 0.5)
-    played = world_of(plan, 1, size).scenario()["campaigns"]
+def test_plans_are_what_they_say(plan: Plan) -> None:
+    scenario: dict[str, Any] = world_of(plan, 1, Size(400, 0.5)).scenario()
+    played = scenario["campaigns"]
     assert len(played) == plan.campaigns
     for campaign in played:
         assert campaign["accounts"] == (plan.accounts or (40 if plan.campaigns == 1 else 20))
@@ -167,8 +171,7 @@ def test_one_stream_gives_a_line_a_detector(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def outcome(plan: str, seed: int, member: float, **others: object) -> Outcome:
-    told = {"detector": STILLWATCH, "touched": 1, "touched_before": 2} | others
-    return Outcome(
+    plain = Outcome(
         plan=plan,
         seed=seed,
         size="small",
@@ -182,8 +185,11 @@ def outcome(plan: str, seed: int, member: float, **others: object) -> Outcome:
         member=(member, 1.0),
         act=(0.5, 1.0),
         named=(member, 1.0),
-        **told,  # type: ignore[arg-type]
+        detector=STILLWATCH,
+        touched=1,
+        touched_before=2,
     )
+    return replace(plain, **others)
 
 
 def test_the_page_is_drawn_from_what_is_there_and_says_what_is_missing(tmp_path: Path) -> None:

@@ -53,11 +53,11 @@ def of_a_crowd(habit: Habit, count: int = 200, *, is_late: bool = False) -> Deal
     rng = np.random.default_rng(7)
     profiles = Profiles()
     for number in range(2 * count):
-        wrappers, share = habit(rng) if number < count else (iter(()), 0.0)
+        chosen, share = habit(rng) if number < count else (iter(()), 0.0)
         sent = 4 + int(rng.poisson(20))
         begins = int(rng.integers(sent // 2)) if is_late else 0
         prompts = [
-            PromptSketch("", [next(wrappers) if place >= begins and rng.random() < share else f"{number}-{place}"])
+            PromptSketch("", [next(chosen) if place >= begins and rng.random() < share else f"{number}-{place}"])
             for place in range(sent)
         ]
         profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, sent, Profile(prompts=prompts)))

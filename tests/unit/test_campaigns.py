@@ -122,14 +122,23 @@ def test_one_id_for_life_and_the_order_of_signals_within_a_tick_changes_nothing(
     assert ours.first_alert_ms <= ours.confirmed_ms
 
 
+def as_a_member(created_ms: int) -> Profile:
+    """A new account with the campaign's links and an old item of its queue."""
+    return Profile(
+        created_ms=created_ms,
+        prompts=[PromptSketch("00000000000000aa", ["c-wrapper-1"])],
+        ja4=["c-client"],
+        ip_prefixes=["c-pool-1", "c-pool-2"],
+        payment_fp="c-card-2",
+    )
+
+
 def test_a_replacement_is_attached_at_its_first_request(
     found: tuple[CampaignStage, list[Verdict], set[str]],
 ) -> None:
     stage, _, _ = found
     now_ms = BEGIN_MS + 2 * DAY_MS
-    links = {"ja4": ["c-client"], "ip_prefixes": ["c-pool-1", "c-pool-2"], "payment_fp": "c-card-2"}
-    old_items = [PromptSketch("00000000000000aa", ["c-wrapper-1"])]
-    heir = Signal("heir", 0, 0, now_ms, 1, Profile(created_ms=now_ms, prompts=old_items, **links))
+    heir = Signal("heir", 0, 0, now_ms, 1, as_a_member(now_ms))
     stranger = Signal("stranger", 0, 0, now_ms, 1, Profile(created_ms=now_ms, ja4=["client-1"]))
     assert stage.take(stranger) == []
     (verdict,) = stage.take(heir)
@@ -250,10 +259,8 @@ def test_where_links_hold_a_pool_its_content_is_proved_by_less() -> None:
 def test_nobody_is_attached_to_a_campaign_in_doubt(found: tuple[CampaignStage, list[Verdict], set[str]]) -> None:
     stage, _, _ = found
     (campaign,) = confirmed(stage)
-    links = {"ja4": ["c-client"], "ip_prefixes": ["c-pool-1", "c-pool-2"], "payment_fp": "c-card-2"}
-    items = [PromptSketch("00000000000000aa", ["c-wrapper-1"])]
     now_ms = BEGIN_MS + 2 * DAY_MS
-    signal = Signal("newcomer", 0, 0, now_ms, 1, Profile(created_ms=now_ms, prompts=items, **links))
+    signal = Signal("newcomer", 0, 0, now_ms, 1, as_a_member(now_ms))
     campaign.doubts = 1
     assert stage.take(signal) == []
     campaign.doubts = 0

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -27,6 +27,7 @@ from tests.console_worlds import (
     NOW_S,
     World,
     decision,
+    form_token_of,
     header,
     member_decision,
     rfc3339,
@@ -53,11 +54,16 @@ PAGES = (
     "/decision?id=tenant:tenant-00283%20observe%201200",
 )
 
-Visit = Callable[[TestClient[Any, Any]], Awaitable[Any]]
+T = TypeVar("T")
 
 
-def visit(world: World, visiting: Visit, sign_ins: SignIns | None = None, app: Any = None) -> Any:
-    async def run() -> Any:
+def visit(
+    world: World,
+    visiting: Callable[[TestClient[Any, Any]], Awaitable[T]],
+    sign_ins: SignIns | None = None,
+    app: Any = None,
+) -> T:
+    async def run() -> T:
         async with TestClient(TestServer(app or world.app(sign_ins))) as client:
             return await visiting(client)
 
@@ -69,19 +75,19 @@ def got(world: World, path: str, headers: dict[str, str] = VIEWER) -> tuple[int,
         answer = await client.get(path, headers=HTML | headers, allow_redirects=False)
         return answer.status, await answer.text(), answer
 
-    return visit(world, visiting)  # type: ignore[no-any-return]
+    return visit(world, visiting)
 
 
-def sent(world: World, headers: dict[str, str] = ANALYST, token: str | None = None, **form: str) -> tuple[int, str]:
+def sent(world: World, headers: dict[str, str] = ANALYST, /, token: str | None = None, **form: str) -> tuple[int, str]:
     async def visiting(client: TestClient[Any, Any]) -> tuple[int, str]:
         page = await (await client.get("/", headers=HTML | headers)).text()
-        given = token if token is not None else re.search(r'name="form_token" value="(\w+)"', page)[1]  # type: ignore[index]
+        given = token if token is not None else form_token_of(page)
         answer = await client.post(
             "/actions", data=form | {"form_token": given}, headers=HTML | headers, allow_redirects=False
         )
         return answer.status, answer.headers.get("Location", "") or await answer.text()
 
-    return visit(world, visiting)  # type: ignore[no-any-return]
+    return visit(world, visiting)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -135,7 +141,7 @@ def test_a_token_signs_in_and_out() -> None:
         jar = {"Cookie": f"stillwatch-session={cookie.value}"}
         page = await client.get("/", headers=jar)
         codes.append(page.status)
-        form_token = re.search(r'name="form_token" value="(\w+)"', await page.text())[1]  # type: ignore[index]
+        form_token = form_token_of(await page.text())
         out = await client.post("/sign-out", data={"form_token": form_token}, headers=jar, allow_redirects=False)
         assert 'stillwatch-session=""' in out.headers["Set-Cookie"]
         return [*codes, out.status]
@@ -360,13 +366,13 @@ def posted(world: World, path: str, headers: dict[str, str], **form: str) -> tup
 
     async def visiting(client: TestClient[Any, Any]) -> tuple[int, str]:
         page = await (await client.get(path, headers=HTML | headers)).text()
-        token = re.search(r'name="form_token" value="(\w+)"', page)[1]  # type: ignore[index]
+        token = form_token_of(page)
         answer = await client.post(path, data=form | {"form_token": token}, headers=HTML | headers)
         while answer.status == 200 and (part := await client.get(f"{path}/result", headers=headers)).status == 202:
             await asyncio.sleep(0.05)
         return answer.status, await (part if answer.status == 200 else answer).text()
 
-    return visit(world, visiting)  # type: ignore[no-any-return]
+    return visit(world, visiting)
 
 
 def test_an_analyst_asks_for_a_what_if_and_is_told_why_it_is_not_done() -> None:

@@ -1,5 +1,6 @@
 """Who may sign in to the console, and what proves it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_session_proves_who_it_is_until_it_ends() -> None:
 @pytest.mark.parametrize(
     "change", [lambda c: c[:-1] + ("0" if c[-1] != "0" else "1"), lambda c: "x" + c, lambda _: "", lambda _: "."]
 )
-def test_a_forged_session_proves_nothing(change) -> None:  # type: ignore[no-untyped-def]
+def test_a_forged_session_proves_nothing(change: Callable[[str], str]) -> None:
     sign_ins = SignIns({b"hash": MARA}, [])
     assert sign_ins.by_session(change(sign_ins.session_of(MARA, now_s=1_000)), 1_000) is None
 

@@ -29,7 +29,9 @@ def test_a_lower_revision_is_ignored_and_a_tombstone_forgets() -> None:
     world = World()
     world.tell(TopicName.DECISIONS, "tenant:a", decision("tenant:a", action="allow", origin="operator", revision=9))
     world.tell(TopicName.DECISIONS, "tenant:a", decision("tenant:a", revision=8))
-    assert world.view.newest_of("tenant:a").action is Action.ALLOW  # type: ignore[union-attr]
+    newest = world.view.newest_of("tenant:a")
+    assert newest is not None
+    assert newest.action is Action.ALLOW
     world.tell(TopicName.DECISIONS, "tenant:a", None)
     assert world.view.newest_of("tenant:a") is None
 
@@ -115,12 +117,16 @@ def test_a_campaign_is_put_together_from_its_records() -> None:
     assert found is not None
     assert [member["tenant_id"] for member in found["members"][:2]] == ["tenant-10000", "tenant-10001"]
     world.tell(TopicName.CAMPAIGNS, f"{CAMPAIGN}/tenant-10000", None)
-    assert len(world.view.campaigns.find(CAMPAIGN)["members"]) == 11  # type: ignore[index]
+    fewer = world.view.campaigns.find(CAMPAIGN)
+    assert fewer is not None
+    assert len(fewer["members"]) == 11
     assert world.view.campaigns.of_tenant("tenant-10000") == []
     ((mine, membership),) = world.view.campaigns.of_tenant("tenant-10001")
     assert (mine["campaign_id"], membership["role"]) == (CAMPAIGN, "block")
     world.tell(TopicName.CAMPAIGNS, "c-older", header(1) | {"campaign_id": "c-older", "aliases": ["c-gone"]})
-    assert world.view.campaigns.find("c-gone")["campaign_id"] == "c-older"  # type: ignore[index]
+    older = world.view.campaigns.find("c-gone")
+    assert older is not None
+    assert older["campaign_id"] == "c-older"
     world.tell(TopicName.CAMPAIGNS, CAMPAIGN, None)
     assert world.view.campaigns.find(CAMPAIGN) is None
 

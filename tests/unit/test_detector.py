@@ -3,6 +3,7 @@
 from itertools import chain, pairwise
 
 import pytest
+from msgspec import UNSET
 
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.detector import Detector
@@ -52,6 +53,8 @@ def test_a_burst_of_sixty_times_the_usual_is_throttled_within_seconds_and_others
     throttle = next(decision for decision in found if decision.action is Action.THROTTLE)
     assert to_ms(throttle.issued_at) - BEGIN_MS <= (HOUR_S + 15) * 1000
     assert not throttle.simulated
+    assert throttle.limit
+    assert throttle.limit.requests_per_minute is not UNSET
     assert throttle.limit.requests_per_minute >= 60
 
 

@@ -67,8 +67,14 @@ def shown(event: Event, part: str, name: str) -> str:
     return str(held.get(name, "")) if isinstance(held, dict) else ""
 
 
+def number(event: Event, name: str) -> float:
+    value = event.get(name, -1)
+    assert isinstance(value, int | float)
+    return float(value)
+
+
 def mean_of(name: str) -> Callable[[list[Event]], float]:
-    return lambda events: float(np.mean([float(event.get(name, -1)) for event in events]))  # type: ignore[arg-type]
+    return lambda events: float(np.mean([number(event, name) for event in events]))
 
 
 def usual(values: list[str]) -> str:

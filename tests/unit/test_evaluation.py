@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from stream_app.cli.evaluate import evaluate as command
 from stream_app.evaluation import Decision, Label, Report, Scenario, Scores, evaluate
@@ -25,16 +26,16 @@ def labels(**campaigns: int) -> list[Label]:
 
 def scenario(*names: str, **parts: object) -> Scenario:
     played = [Played(name, first_extraction_time=T0, counted_extraction_time=T0 + 5 * HOUR) for name in names]
-    return Scenario("test", 1, 1.0, played, **parts)  # type: ignore[arg-type]
+    return replace(Scenario("test", 1, 1.0, played), **parts)
 
 
 def report(name: str, tenants: list[str], role: str = "member", kind: str = "distillation", **parts: object) -> Report:
     members = [Member(tenant, 0.9, role, T0 + 4 * HOUR) for tenant in tenants]
-    return Report(name, kind, "confirmed", 0.9, T0 + 3 * HOUR, members, **parts)  # type: ignore[arg-type]
+    return replace(Report(name, kind, "confirmed", 0.9, T0 + 3 * HOUR, members), **parts)
 
 
 def decided(tenant: str, action: str = "block", **parts: object) -> Decision:
-    return Decision("tenant", tenant, action, T0 + HOUR, tenant_id=tenant, **parts)  # type: ignore[arg-type]
+    return replace(Decision("tenant", tenant, action, T0 + HOUR, tenant_id=tenant), **parts)
 
 
 def tenants(name: str, count: int, start: int = 0) -> list[str]:

@@ -6,6 +6,7 @@ import jsonschema_rs
 import msgspec
 import orjson
 import pytest
+from msgspec import UNSET
 
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.explanations import MAX_LIMIT, Cause, evidence, limit, rfc3339
@@ -14,7 +15,7 @@ from stream_app.detection.judgement import score_values
 from stream_app.detection.scorers import Baseline
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import Pane
-from tests.unit.streams import POLICY, event, in_order, policy, run, steady, to_ms
+from tests.unit.streams import POLICY, event, evidence_of, in_order, policy, run, steady, to_ms
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "decision" / "v1.schema.json"
 
@@ -52,9 +53,10 @@ def test_the_decision_names_its_cause_its_evidence_and_what_it_would_have_taken(
     noisy = [*steady(0, 900, 6), *steady(900, 930, 1200, name="burst")]
     first = next(decision for decision in run(noisy) if decision.action is Action.THROTTLE)
     place = next(n for n, item in enumerate(noisy) if item["time"] == first.issued_at and n >= 90)
-    assert first.evidence.sources[0].first_offset <= place <= first.evidence.sources[0].last_offset
-    assert noisy[place]["id"] == first.evidence.sample_event_ids[-1]
-    assert first.evidence.last_time == first.issued_at
+    told = evidence_of(first)
+    assert told.sources[0].first_offset <= place <= told.sources[0].last_offset
+    assert noisy[place]["id"] == told.sample_event_ids[-1]
+    assert told.last_time == first.issued_at
     assert str(first.counterfactual).startswith("would not have fired with requests_")
     assert first.reasons[0].observed > first.reasons[0].expected
     assert first.model.name == "log_baseline"
@@ -80,8 +82,10 @@ def test_at_the_level_that_a_renewal_names_it_is_not_renewed() -> None:
 def test_evidence_of_a_late_trip_contains_its_cause() -> None:
     cause = Cause("requests", 0, offset=40, now_ms=1_000, newest_pane=9, event_id="late")
     alone = evidence(cause, [])
+    assert alone
     assert (alone.events, alone.sources[0].first_offset, alone.sources[0].last_offset) == (1, 40, 40)
     beside = evidence(cause, [Pane(3, 30, 90_000, 95_000, f"p{k}", requests=2) for k in range(9)])
+    assert beside
     assert (beside.sources[0].first_offset, beside.sources[0].last_offset) == (3, 40)
     assert (beside.first_time, beside.last_time) == (rfc3339(1_000), rfc3339(95_000))
     assert beside.sample_event_ids == ["p5", "p6", "p7", "p8", "late"]
@@ -90,7 +94,9 @@ def test_evidence_of_a_late_trip_contains_its_cause() -> None:
 def test_the_limit_is_an_ordinary_minute_and_never_below_the_floor() -> None:
     known = TenantState(baselines=[None, Baseline(500.0, 5.0, 20.0)])  # about 150 a minute
     scored = score_values(known, POLICY, [(CODES.index("requests_60s"), 10_000.0)], 0)
-    assert 150 < limit(known, POLICY, scored, 0).requests_per_minute < 1_000
+    ordinary = limit(known, POLICY, scored, 0).requests_per_minute
+    assert ordinary is not UNSET
+    assert 150 < ordinary < 1_000
     unknown = limit(TenantState(baselines=[None, Baseline(500.0, 0.0, 0.0)]), POLICY, scored, 0)
     assert unknown.requests_per_minute == 60
 
@@ -99,6 +105,7 @@ def test_a_limit_fits_json_whatever_the_tenant_did_before() -> None:
     wild = TenantState(baselines=[Baseline(700.0, 15.0, 700.0 * 200.0) for _ in FEATURES])
     scored = score_values(wild, POLICY, [(CODES.index("input_tokens_60s"), 1e12)], 0)
     wide = limit(wild, POLICY, scored, 0)
+    assert wide.tokens_per_minute is not UNSET
     assert wide.tokens_per_minute <= MAX_LIMIT
     assert orjson.dumps(msgspec.to_builtins(wide))
 

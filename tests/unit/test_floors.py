@@ -1,6 +1,7 @@
 """Floors of small tenants: what is small elsewhere is large for who never did much."""
 
 import pytest
+from msgspec import UNSET
 
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import CODES
@@ -46,6 +47,8 @@ def test_beyond_its_rung_the_floor_holds_for_everybody() -> None:
 def test_the_limit_of_a_throttled_small_tenant_is_its_own() -> None:
     policy = with_small_floors(up_to="throttle")
     throttle = next(d for d in run(burst_after(120), policy) if d.action is Action.THROTTLE)
+    assert throttle.limit
+    assert throttle.limit.requests_per_minute is not UNSET
     assert throttle.limit.requests_per_minute < 60
 
 

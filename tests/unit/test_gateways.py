@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
 
 from stream_app.cli.limiter import limiter as command
-from stream_app.detection.decisions import split_key
+from stream_app.detection.decisions import Action, split_key
 from stream_app.limiter import Allowance, ControlTopic, DecisionsTable, Limiter, RequestFacts, create_http_app
 from stream_app.limiter.decisions_table import KnownDecision
 from stream_app.limiter.gateway_headers import answer_headers, header_names, prefix_of, read_facts
@@ -60,7 +60,7 @@ def test_a_request_that_is_not_identified_is_no_facts(pairs: list[tuple[str, str
 
 
 def test_a_records_text_ends_no_header() -> None:
-    allowance = Allowance(allowed=True, action="block", reason_code="a\r\nset-cookie: b", decision_id="ü")  # type: ignore[arg-type]
+    allowance = Allowance(allowed=True, action=Action.BLOCK, reason_code="a\r\nset-cookie: b", decision_id="ü")
     headers = answer_headers(allowance)
     assert headers["x-stillwatch-reason"] == "a%0D%0Aset-cookie%3A%20b"
     assert headers["x-stillwatch-decision-id"] == "%C3%BC"

@@ -572,8 +572,8 @@ def test_only_a_valid_switch_switches(value: bytes | None, is_enforced: bool | N
 class TestHttpFace:
     def answer(self, desk: Desk, path: str, method: str = "GET") -> tuple[int, dict[str, str], Any]:
         async def ask() -> tuple[int, dict[str, str], Any]:
-            never_read = {"topic": "decisions", "operator_topic": "operator"}
-            control_topic = ControlTopic(desk.limiter, broker="127.0.0.1:1", **never_read)
+            nowhere = "127.0.0.1:1"
+            control_topic = ControlTopic(desk.limiter, broker=nowhere, topic="decisions", operator_topic="operator")
             app = create_http_app(desk.limiter, control_topic, desk.registry)
             async with TestClient(TestServer(app)) as client:
                 response = await client.request(method, path)

@@ -1,11 +1,13 @@
 """What the metrics say of events, decisions and campaigns, and that no number of tenants adds to them."""
 
 import msgspec
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.stage import CampaignStage
 from stream_app.detection.decisions import Action, Decision, PolicyRef, Reason
@@ -104,7 +106,7 @@ def test_openmetrics_names_a_decision_beside_its_latency() -> None:
 def test_campaigns_count_by_kind_and_status() -> None:
     shown, stage = Shown(), CampaignStage()
     for number, status in enumerate([Status.CONFIRMED, Status.CANDIDATE, Status.CONFIRMED]):
-        stage.memory.campaigns.append(Campaign(f"c{number}", 0, pool=None, status=status, is_listed=True))  # type: ignore[arg-type]
+        stage.memory.campaigns.append(Campaign(f"c{number}", 0, Pool(np.zeros(0)), status=status, is_listed=True))
     shown.campaigns.show(stage.campaigns)
     assert shown.sample("campaigns_by_status", kind="cohort", status="confirmed") == 2
     assert shown.sample("campaigns_by_status", kind="cohort", status="candidate") == 1

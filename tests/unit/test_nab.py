@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.nab.detectors import stillwatch, ten_rows
-from benchmarks.nab.scoring import Series, score_corpus, told
+from benchmarks.nab.scoring import Floats, Series, score_corpus, told
 
 ROWS = 1_000  # the first 150 count nothing
 
@@ -13,7 +13,7 @@ def series(*windows: tuple[int, int]) -> Series:
     return Series("made up", [0] * ROWS, np.zeros(ROWS), list(windows))
 
 
-def alarms(*rows: int) -> np.ndarray:  # type: ignore[type-arg]
+def alarms(*rows: int) -> Floats:
     scores = np.zeros(ROWS)
     scores[list(rows)] = 1.0
     return scores

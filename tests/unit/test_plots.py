@@ -16,7 +16,7 @@ from PIL import Image
 import stream_app.reports
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.features import CODES, FEATURES
-from stream_app.detection.operators import parse_operator
+from stream_app.detection.operators import SetPolicy, parse_operator
 from stream_app.detection.policy import Policy
 from stream_app.detection.state import decode_tenant
 from stream_app.detection.traces import levels
@@ -201,7 +201,8 @@ def test_a_policy_set_on_the_way_moves_the_levels() -> None:
     )
     word = parse_operator(operator_record("policy", 600, body={"yaml": f"{text}\nfeatures: {{}}"}))
     assert stricter.features == {}
-    tracer = Tracer("acme", POLICY, ["requests_60s"], HOUR, instructions=[word])  # type: ignore[list-item]
+    assert isinstance(word, SetPolicy)
+    tracer = Tracer("acme", POLICY, ["requests_60s"], HOUR, instructions=[word])
     for value in values(steady(0, 1200, 6)):
         tracer.add(value)
     observed = tracer.finish()["requests_60s"].levels[Action.OBSERVE]
@@ -212,7 +213,9 @@ def test_a_policy_set_on_the_way_moves_the_levels() -> None:
 def test_a_silent_tenant_has_an_empty_track() -> None:
     track = Tracer("acme", POLICY, ["requests_60s"], HOUR).finish()["requests_60s"]
     assert set(track.served) == {None}
-    assert all(isfinite(x) for shape in draw(Panel(track, []), FRAME) for x, _ in shape.points)  # type: ignore[union-attr]
+    for shape in draw(Panel(track, []), FRAME):
+        assert isinstance(shape, Area | Line)
+        assert all(isfinite(x) for x, _ in shape.points)
 
 
 def test_the_band_reaches_from_what_is_usual_to_the_mildest_level() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
 import pytest
@@ -30,7 +31,8 @@ def events(plan: Population) -> list[Event]:
 
 
 def onset_and_tenant(plan: Population, family: str) -> tuple[datetime, str]:
-    expected = plan.scenario()["expect"][family]  # type: ignore[index]
+    scenario: dict[str, Any] = plan.scenario()
+    expected = scenario["expect"][family]
     return datetime.fromisoformat(expected["onset"]), expected["tenant_id"]
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import pytest
@@ -101,7 +102,7 @@ def test_different_jailbreaks_that_are_refused_are_attacks_once_they_persist() -
 
 
 @pytest.mark.parametrize("fields", [{"finish_reason": "content_filter"}, {"error_type": "content_filter"}])
-def test_a_refusal_is_known_by_any_of_its_names(fields: dict[str, object]) -> None:
+def test_a_refusal_is_known_by_any_of_its_names(fields: dict[str, Any]) -> None:
     texts = suffix_search(MIN_CHAIN + 2)
     *refused, last = texts
     assert counts([*(request(text, **fields) for text in refused), request(last)]).refused_retries == 1

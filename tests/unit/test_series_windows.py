@@ -2,6 +2,7 @@
 
 import random
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 
@@ -28,7 +29,7 @@ def words(rng: random.Random, count: int) -> str:
     return " ".join("".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(count))
 
 
-def asked(time_s: float, text: str, account: str, **fields: object) -> EventFields:
+def asked(time_s: float, text: str, account: str, **fields: Any) -> EventFields:
     sketch = msgspec.to_builtins(sketch_prompt(text, key=KEY))
     return event(time_s, id=f"{account}-{time_s}", account_id=account, prompt=sketch, **fields)
 

@@ -22,6 +22,7 @@ from tests.unit.streams import (
     BEGIN_MS,
     EventFields,
     event,
+    evidence_of,
     in_order,
     new_detector,
     policy,
@@ -157,7 +158,7 @@ def test_extraction_at_normal_volume_is_slowed_down_within_half_an_hour(per_minu
     assert 0 < first[Action.THROTTLE] <= 1800
     throttle = next(d for d in found if d.action is Action.THROTTLE)
     assert {"logprobs_percent_600s", "parameter_sets_600s"} <= {reason.code for reason in throttle.reasons}
-    assert throttle.evidence.sample_event_ids[-1].startswith("acme-extract")
+    assert evidence_of(throttle).sample_event_ids[-1].startswith("acme-extract")
 
 
 def test_one_kind_of_shape_alone_is_observed_at_most() -> None:

@@ -105,7 +105,8 @@ def test_skeletons_under_the_exchange_key_are_told_once_each_the_newest_last() -
         return {"prompt": {"exchange": {"key_id": "shared", "templates": list(templates)}}}
 
     stream = [
-        event(at_s, id=str(at_s), **prompt(*templates)) for at_s, *templates in [(0, "a"), (20, "b", "c"), (30, "b")]
+        event(at_s, id=str(at_s), **prompt(*templates))
+        for at_s, templates in [(0, ["a"]), (20, ["b", "c"]), (30, ["b"])]
     ]
     told = signals([*stream, *steady(100, 1300, 1, "clock")])
     assert [signal.profile.exchanged for signal in told if signal.tenant_id == "acme"] == [["a"], ["b", "c"]]

@@ -17,7 +17,8 @@ from stream_app.settings import Settings
 from stream_app.web_security import MAX_BODY_BYTES, WebSecurityError, check_web_security, guards, tls_context
 
 TOKEN, NEXT_TOKEN = "a" * 32, "b" * 40
-Ask = Callable[[TestClient], Awaitable[None]]
+Client = TestClient[web.Request, web.Application]
+Ask = Callable[[Client], Awaitable[None]]
 
 
 async def told(_: web.Request) -> web.Response:
@@ -50,14 +51,14 @@ def token_file(tmp_path: Path) -> Path:
 
 
 def test_without_settings_everybody_is_answered() -> None:
-    async def questions(client: TestClient) -> None:
+    async def questions(client: Client) -> None:
         assert (await client.get("/metrics")).status == 200
 
     ask(Settings(), questions)
 
 
 def test_only_who_has_the_token_is_answered_but_probes_always(token_file: Path) -> None:
-    async def questions(client: TestClient) -> None:
+    async def questions(client: Client) -> None:
         for headers in ({}, bearer("c" * 32), bearer(""), {"Authorization": f"Basic {TOKEN}"}, bearer("ü" * 32)):
             refused = await client.get("/check", headers=headers)
             assert refused.status == 401
@@ -73,7 +74,7 @@ def test_only_who_has_the_token_is_answered_but_probes_always(token_file: Path) 
 
 
 def test_a_token_is_replaced_without_a_restart(token_file: Path) -> None:
-    async def questions(client: TestClient) -> None:
+    async def questions(client: Client) -> None:
         statuses = []
         for content in (f"{TOKEN}\n{NEXT_TOKEN}\n", f"{NEXT_TOKEN}\n", "too short", None):
             if content is None:
@@ -91,7 +92,7 @@ def test_a_token_is_replaced_without_a_restart(token_file: Path) -> None:
 
 
 def test_large_bodies_are_refused() -> None:
-    async def questions(client: TestClient) -> None:
+    async def questions(client: Client) -> None:
         assert (await client.post("/check", data=b"x" * MAX_BODY_BYTES)).status == 200
         assert (await client.post("/check", data=b"x" * (MAX_BODY_BYTES + 1))).status == 413
 
@@ -99,7 +100,7 @@ def test_large_bodies_are_refused() -> None:
 
 
 def test_an_address_may_ask_so_often_and_probes_always() -> None:
-    async def questions(client: TestClient) -> None:
+    async def questions(client: Client) -> None:
         # however the seconds fall, forty questions take less than ten of them
         answers = [await client.get("/check") for _ in range(40)]
         refused = [answer for answer in answers if answer.status == 429]

@@ -10,6 +10,7 @@ from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, 
 from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered, numbers_of_wrappers
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.profiles import Profiles, value_hash
+from stream_app.detection.campaigns.proofs import Proof
 from stream_app.detection.campaigns.queues import Queue
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS
@@ -113,5 +114,26 @@ def test_some_users_of_a_popular_prompt_who_send_other_popular_ones_are_no_queue
     """Sixty of two thousand, as they were left of a pool at 100,000 tenants: among all carriers it is one wrapper."""
     queue = Queue(wrappers=4.3, excess=1.23, pairs=144.0, shared_bodies=0.1)
     for wrappers, kind in ((1.6, CampaignKind.COHORT), (3.9, CampaignKind.DISTILLATION)):
-        found = Findings(queue=queue, dealing=Dealing(accounts=1667, wrappers=wrappers))
+        proofs = {"content": Proof(nats=200.0, control=0.0, provers=60.0)}
+        found = Findings(proofs, queue=queue, dealing=Dealing(accounts=1667, wrappers=wrappers))
         assert kind_of(found, {"content"}, set(), members=60) is kind
+
+
+def test_a_verdict_on_content_alone_takes_a_queue_without_favourites_and_no_links_of_a_product() -> None:
+    content = {"content": Proof(nats=300.0, control=0.0, provers=60.0)}
+    queue = Queue(wrappers=4.0, excess=1.1, pairs=400.0, shared_bodies=0.0)
+
+    def kind(
+        groups: set[str], pooled: set[str], proofs: dict[str, Proof] = content, favoured: float = 1.0
+    ) -> CampaignKind:
+        dealing = Dealing(accounts=200, wrappers=4.0, favoured=favoured)
+        return kind_of(Findings(proofs, queue=queue, dealing=dealing), groups, pooled, members=80)
+
+    assert kind({"content", "client"}, set()) is CampaignKind.DISTILLATION
+    assert kind({"content", "client"}, set(), favoured=1.6) is CampaignKind.COHORT
+    assert (
+        kind({"content", "client"}, set(), {"content": Proof(nats=80.0, control=0.0, provers=40.0)})
+        is CampaignKind.COHORT
+    )
+    assert kind({"content", "client", "network"}, {"network"}) is CampaignKind.COHORT
+    assert kind({"content", "device", "network"}, {"network"}) is CampaignKind.DISTILLATION

@@ -119,8 +119,9 @@ def test_a_dismissal_ends_at_its_time(linked: Found) -> None:
     until_s = (NOW_MS + 2 * TICK_MS - STREAMS_BEGIN_MS) / 1000
     stage.hear(word("dismiss", campaign.campaign_id, expires_s=until_s), NOW_MS)
     assert stage.tick(NOW_MS + TICK_MS) == []
-    assert acted(stage.look(NOW_MS + 3 * TICK_MS))
+    assert not acted(stage.look(NOW_MS + 3 * TICK_MS))
     assert campaign.status is Status.CONFIRMED
+    assert acted(stage.look(NOW_MS + 4 * TICK_MS))
 
 
 def test_a_dismissal_ends_when_the_pool_has_outgrown_what_the_person_saw(linked: Found) -> None:
@@ -203,4 +204,5 @@ def test_verdicts_like_those_that_people_dismissed_wait_for_a_person(linked: Fou
     assert not acted(stage.look(NOW_MS + TICK_MS))
     assert (campaign.status, campaign.kind) == (Status.CANDIDATE, CampaignKind.COHORT)
     stage.memory.opinions = {}
-    assert acted(stage.look(NOW_MS + 2 * TICK_MS))
+    assert not acted(stage.look(NOW_MS + 2 * TICK_MS))
+    assert acted(stage.look(NOW_MS + 3 * TICK_MS))

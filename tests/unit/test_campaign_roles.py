@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_app.detection.campaigns.links import GROUPS, population
 from stream_app.detection.campaigns.profiles import Profiles
-from stream_app.detection.campaigns.roles import ROLES, Role, carries_own_client, roles
+from stream_app.detection.campaigns.roles import ROLES, Role, are_tied, carries_own_client, roles
 from stream_app.detection.signals import Profile, Signal
 
 
@@ -67,3 +67,18 @@ def test_a_client_of_few_members_is_nobodys_own() -> None:
     nats = np.zeros((len(GROUPS), 5))
     nats[GROUPS.index("payer"), :4] = 5.0
     assert not carries_own_client(people, np.full(5, 0.9), nats).any()
+
+
+def test_two_of_one_household_do_not_tie_each_other_to_a_campaign() -> None:
+    """Three with one card, one of them with a device that a fourth has, and two with a card of their own."""
+    profiles = Profiles()
+    cards, devices = ["a", "a", "a", "d", "family", "family"], ["1", "2", "3", "3", "home", "home"]
+    for number, (card, device) in enumerate(zip(cards, devices, strict=True)):
+        profiles.add(Signal(f"t{number}", 0, 0, 1, 1, Profile(payment_fp=card, signup_fp=device)))
+    people = population(profiles, np.ones(6, np.bool_))
+    nats = np.zeros((len(GROUPS), 6))
+    nats[GROUPS.index("payer")] = nats[GROUPS.index("device")] = nats[GROUPS.index("client")] = 3.0
+    share = np.full(6, 0.99999)
+    tied = are_tied(people, share, nats)
+    assert tied.tolist() == [True] * 4 + [False] * 2
+    assert [ROLES[place] for place in roles(share, nats, tied=tied)][3:] == [Role.ACT, Role.MEMBER, Role.MEMBER]

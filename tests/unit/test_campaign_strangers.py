@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.growth import Pool, grow, refit
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.profiles import Profiles
 from stream_app.detection.campaigns.proofs import pooled_of
 from stream_app.detection.campaigns.records import Status
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
+from stream_app.detection.signals import Profile, Signal
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
 
 HARD = {"payer", "device", "network"}
@@ -92,7 +93,7 @@ def test_values_are_a_pool_among_those_whom_they_tie() -> None:
         pool = Pool(np.array([float(one in names) for one in profiles.tenant_ids]))
         grow(people, pool)
         assert np.count_nonzero(pool.share > 0.5) > 100
-        pooled[name] = set(pooled_of(people, pool.share, HARD))
+        pooled[name] = set(pooled_of(people, pool, HARD))
     assert pooled == {"teams": set(), "campaign": HARD}
 
 
@@ -104,3 +105,28 @@ def test_a_campaign_does_not_get_back_the_customers_of_a_reseller_with_its_clien
     stage, acted = looked_at(crowd)
     assert not acted & resold
     assert any(len(members & set(campaign.members)) > 40 for campaign in stage.campaigns)
+
+
+def test_a_company_of_three_cards_and_offices_with_a_product_is_not_acted_on() -> None:
+    crowd = Crowd(23)
+    crowd.ordinary(800)
+    company = customers(crowd, "company", 60, "studio", wrappers=4)
+    _, acted = looked_at(crowd)
+    assert not acted & company
+
+
+def test_networks_of_neighbours_and_the_cards_of_a_company_are_no_pool_of_one_operation() -> None:
+    """Forty of one office with two cards, and sixty who have nothing but networks in common, each with some others."""
+    profiles, rng = Profiles(), np.random.default_rng(3)
+    for number in range(900):
+        profile = Profile(payment_fp=f"card-{number}", ip_prefixes=[f"home-{number}"], ja4=[f"client-{number % 40}"])
+        if number < 40:
+            profile = Profile(payment_fp=f"company-{number % 2}", ip_prefixes=["office"], ja4=["studio"])
+        elif number < 100:
+            profile.ip_prefixes = [f"street-{rng.integers(30)}" for _ in range(3)]
+        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 1, profile))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.where(np.arange(900) < 100, 1.0, 0.0))
+    for _ in range(2):
+        refit(people, pool)
+    assert pooled_of(people, pool, HARD) == []

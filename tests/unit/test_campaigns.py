@@ -167,7 +167,7 @@ def confirmed_campaign() -> tuple[Campaign, Population, Profiles]:
     pool = Pool(np.array([float(name in names) for name in profiles.tenant_ids]))
     grow(people, pool)
     campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, pooled=["payer"], doubts=1)
-    campaign.proofs = proofs_of(pool, {})
+    campaign.proofs = proofs_of(people, pool, {})
     return campaign, people, profiles
 
 
@@ -189,7 +189,8 @@ def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
 def test_a_role_is_kept_for_a_while_when_evidence_sways() -> None:
     campaign, people, profiles = confirmed_campaign()
     campaign.doubts = 0
-    update_members(campaign, people, profiles, BEGIN_MS)
+    for now_ms in (BEGIN_MS - TICK_MS, BEGIN_MS):
+        update_members(campaign, people, profiles, now_ms)
     reached = {name: member.role for name, member in campaign.members.items()}
     assert Role.BLOCK in reached.values()
     campaign.pool.share = campaign.pool.share * LEAVE_SHARE / 2
@@ -250,9 +251,8 @@ def test_where_links_hold_a_pool_its_content_is_proved_by_less() -> None:
     pool.nats["content"][provers] = 1.2 * HELD_NATS / len(provers)
     assert "content" in examine(people, profiles, pool, {}).proofs
     assert "content" not in examine(people, profiles, pool, {"content": HELD_NATS}).proofs
-    unlinked = Pool(
-        pool.share, nats={kind: np.zeros(len(people)) for kind in pool.nats} | {"content": pool.nats["content"]}
-    )
+    nothing = {kind: np.zeros(len(people)) for kind in pool.nats}
+    unlinked = Pool(pool.share, nats=nothing | {"content": pool.nats["content"]}, odds=pool.odds)
     assert "content" not in examine(people, profiles, unlinked, {}).proofs
 
 

@@ -54,7 +54,7 @@ def provider(name: str, seed: int, accounts: int) -> Provider:
         group(20)
     members = crowd.campaign(accounts, share=1.0, mix=0.25, without=("payment_fp", "signup_fp", "ip_prefixes"))
     for place, person in enumerate(crowd.people[-accounts:], len(crowd.people) - accounts):
-        prefixes = {"ip_prefixes": [f"pool-{number}" for number in crowd.rng.integers(15, size=3)]}
+        prefixes = {"ip_prefixes": [f"pool-{number}" for number in crowd.rng.integers(24, size=3)]}
         crowd.people[place] = person._replace(links=person.links | prefixes)
     return Provider(name, exchanged(crowd.signals(2.0)), members)
 
@@ -93,8 +93,8 @@ def acted(told: Iterable[Verdict]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def providers() -> list[Provider]:
-    """Seventeen accounts each: fewer than any verdict takes."""
-    return [provider(name, seed, 17) for name, seed in zip(NAMES, (4, 5, 6), strict=True)]
+    """Nineteen accounts each: fewer than any verdict takes."""
+    return [provider(name, seed, 19) for name, seed in zip(NAMES, (4, 5, 6), strict=True)]
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,9 @@ def _is_worth_a_look(campaign: Campaign, population: Population, least: int) -> 
     size = campaign.pool.size
     broad = {group for group, proof in campaign.proofs.items() if proof.provers >= _BROAD * size}
     is_alike = bool(broad & HARD_GROUPS) or ("content" in broad and campaign.findings.queue.is_dealt)
-    is_small_part = size >= least and bool(campaign.pooled) and not campaign.findings.explanations
+    is_small_part = (
+        size >= least and bool(campaign.pooled or campaign.findings.several) and not campaign.findings.explanations
+    )
     return (size >= MIN_MEMBERS or is_small_part) and len(broad) >= 2 and is_alike
 
 

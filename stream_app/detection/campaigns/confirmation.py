@@ -17,6 +17,7 @@ from stream_app.detection.campaigns.proofs import (
     HELD_NATS,
     MIN_MEMBERS,
     PROOF,
+    SEVERAL,
     Proof,
     is_held,
     pooled_of,
@@ -26,8 +27,8 @@ from stream_app.detection.campaigns.proofs import (
 from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of, skeletons_of
 from stream_app.detection.campaigns.ratios import dot
 
-#: Content alone must come from more of them: it is all there is.
-MIN_QUEUE_MEMBERS = 50
+#: Content alone must come from more of them, and be so much each on average as makes one a member: it is all there is.
+MIN_QUEUE_MEMBERS, QUEUE_NATS = 50, 2.0
 #: One customer has no need of a pool of cards and one of networks.
 MANY_POOLS = 2
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set.
@@ -53,6 +54,8 @@ class CampaignKind(StrEnum):
 class Findings(Struct):
     """What speaks for a pool, by group, and who else could explain it; ``values`` are effective numbers by link.
 
+    ``pooled`` are groups of many values, ``several`` those of some, as a company has, too.
+
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
@@ -65,6 +68,7 @@ class Findings(Struct):
     unclear: list[str] = field(default_factory=list)
     wrappers: dict[int, int] = field(default_factory=dict)
     dealing: Dealing = field(default_factory=Dealing)
+    several: list[str] = field(default_factory=list)
 
 
 def examine(
@@ -78,14 +82,19 @@ def examine(
 
     ``pooled`` are groups that were pools of values before: what is proved stays proved.
     """
-    proofs = proofs_of(pool, controls)
-    findings = Findings(proofs, pooled_of(population, pool.share, proofs.keys()) if _is_linked(pool) else [])
+    proofs = proofs_of(population, pool, controls)
+    findings = Findings(proofs, pooled_of(population, pool, proofs.keys()) if _is_linked(pool) else [])
     if is_held(proofs.keys(), {*pooled, *findings.pooled}):
-        proofs |= {group: proof for group, proof in proofs_of(pool, controls, HELD_NATS).items() if group == "content"}
+        proofs |= {
+            group: proof
+            for group, proof in proofs_of(population, pool, controls, HELD_NATS).items()
+            if group == "content"
+        }
     for kind in KINDS:
         if kind.is_hard:
             findings.values[kind.name] = round(spread_of(population, kind.name, pool.share).effective, 1)
-    if len({*pooled, *findings.pooled}) < MANY_POOLS:
+    findings.several = pooled_of(population, pool, proofs.keys(), SEVERAL)
+    if len({*pooled, *findings.pooled, *findings.several}) < MANY_POOLS:
         customers = customers_of(population, pool, controls)
         findings.explanations += [f"one_{customer.group}" for customer in customers]
         findings.unclear += [f"one_{customer.group}" for customer in customers if not customer.is_clear]
@@ -129,17 +138,20 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     """The verdict's kind: distillation needs content and a pool of links or a queue, an account network links alone.
 
     Client, genesis and content together may be a popular new program: without a pool of cards, devices or addresses
-    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers.
+    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers. Not
+    even then where hard links are proved that do not hold it: those of a customer, or of a product's gateway.
     Whatever one customer, one program or public material explains stays a cohort, too.
     """
     explanations, others = set(findings.explanations), groups - {"content"}
     if members < MIN_MEMBERS or explanations & {"one_payer", "one_device"}:
         return CampaignKind.COHORT
     is_content = "content" in groups and "public_material" not in explanations
-    if is_content and pooled and len(others) >= 2:
+    if is_content and is_held(others, pooled):
         return CampaignKind.DISTILLATION
-    is_queue = findings.queue.is_dealt and findings.dealing.is_varied
-    if is_content and is_queue and "one_program" not in explanations and members >= MIN_QUEUE_MEMBERS:
+    is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
+    is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations
+    said = findings.proofs["content"].nats if "content" in findings.proofs else 0.0
+    if is_content and is_queue and is_free and members >= MIN_QUEUE_MEMBERS and said >= QUEUE_NATS * members:
         return CampaignKind.DISTILLATION
     return CampaignKind.ACCOUNT_NETWORK if len(others) >= 3 and len(pooled) >= 2 else CampaignKind.COHORT
 

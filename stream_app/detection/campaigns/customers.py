@@ -18,6 +18,7 @@ from stream_app.detection.campaigns.profiles import Floats
 from stream_app.detection.campaigns.proofs import (
     MIN_MEMBERS,
     MIN_NATS,
+    SEVERAL,
     Spread,
     is_held,
     pooled_of,
@@ -68,7 +69,8 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
     links = population.links[kind.name]
     others = links.has.copy()
     others[links.holders(spread.column)] = False
-    rest = Pool(np.where(others, pool.share, 0.0), pool.has_links, dict(pool.weights), dict(pool.nats))
+    share = np.where(others, pool.share, 0.0)
+    rest = Pool(share, pool.has_links, dict(pool.weights), dict(pool.nats), pool.odds)
     if _ones(population, rest.share):
         return False
     if not _is_clear(spread) and _is_bound(population, rest, kind, controls):
@@ -76,8 +78,8 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
     if np.count_nonzero(rest.share > 0.5) < MIN_MEMBERS:
         return False
     refit(population, rest)
-    groups = proofs_of(rest, controls).keys()
-    return "content" in groups and is_held(groups, pooled_of(population, rest.share, groups))
+    groups = proofs_of(population, rest, controls).keys()
+    return "content" in groups and is_held(groups, pooled_of(population, rest, groups, SEVERAL))
 
 
 def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str, float]) -> bool:
@@ -87,7 +89,7 @@ def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str
     gateway, with its client and its prompts, but was not signed up on its devices; nor has who was signed up elsewhere
     its cards.
     """
-    groups = proofs_of(rest, controls).keys()
+    groups = proofs_of(population, rest, controls).keys()
     origin = next(other.group for other in _KINDS if other is not kind)
     is_of_one_hand = dot(rest.share, by_group(rest.nats)[origin]) - controls.get(origin, 0.0) >= MIN_NATS
-    return is_of_one_hand and "content" in groups and bool(pooled_of(population, rest.share, groups))
+    return is_of_one_hand and "content" in groups and bool(pooled_of(population, rest, groups, SEVERAL))

@@ -54,8 +54,8 @@ class Dealing(NamedTuple):
     """How a queue's prompts are divided among its ``accounts``.
 
     Bounds of how many times as often as by chance two of one account have the same wrapper: ``least_alike`` of two that
-    follow each other, ``most_alike`` of any. ``unequal`` bounds the spread of accounts' shares over their mean,
-    ``wrapped``, and ``wrappers`` is their effective number.
+    follow each other, ``most_alike`` of any, and ``favoured`` is the lower one of any. ``unequal`` bounds the spread of
+    accounts' shares over their mean, ``wrapped``, and ``wrappers`` is their effective number.
     """
 
     accounts: int = 0
@@ -64,6 +64,12 @@ class Dealing(NamedTuple):
     wrapped: float = 0.0
     unequal: float = 0.0
     wrappers: float = 0.0
+    favoured: float = 0.0
+
+    @property
+    def has_favourites(self) -> bool:
+        """Whether accounts are shown to have a say: people have favourites among popular prompts."""
+        return self.favoured > MOST_ALIKE
 
     @property
     def is_varied(self) -> bool:
@@ -99,10 +105,10 @@ def dealing_of(population: Population, profiles: Profiles, wrappers: Mapping[int
         return Dealing(len(rows))
     place = _places(profiles.templates[rows], skeletons).max(axis=2)
     wrapper = _in_order(np.where(place < 0, _BARE, numbers[place]).astype(np.int32), profiles.prompts[rows])
-    least, most = _alike_in_turn(wrapper)[0], _alike(wrapper)[1]
+    least, (favoured, most) = _alike_in_turn(wrapper)[0], _alike(wrapper)
     wrapped, unequal = _unequal(wrapper)
     bounds = (round(least, 2), round(most, 2), round(wrapped, 3), round(unequal, 2))
-    return Dealing(len(rows), *bounds, round(_effective(wrapper), 1))
+    return Dealing(len(rows), *bounds, round(_effective(wrapper), 1), round(favoured, 2))
 
 
 def numbers_of_wrappers(population: Population, wrappers: Mapping[int, int]) -> Ints:

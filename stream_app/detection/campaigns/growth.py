@@ -14,7 +14,7 @@ from stream_app.detection.campaigns.ratios import UNSEEN, dot
 ROUNDS = 10
 _SETTLED = 0.005
 #: Below this share a tenant says nothing about what a pool has in common.
-_COUNTS_FROM = 0.3
+COUNTS_FROM = 0.3
 #: In a pool that has nothing but content, who is rather in than out counts as in. In part an outsider, each would make
 #: the wrappers look common that nobody else uses: at best such a pool stays as large as it is, and members who ask more
 #: than others, as all members do, let it melt away.
@@ -79,7 +79,7 @@ def refit(population: Population, pool: Pool, kinds: Sequence[Kind] = KINDS) -> 
     What strangers share by the thousand, a client or an hour, is learned in a pool without hard links only from those
     whom something else holds: whoever uses a popular client would vouch for all others who do.
     """
-    counted = np.where(pool.share >= _COUNTS_FROM, pool.share, 0.0)
+    counted = np.where(pool.share >= COUNTS_FROM, pool.share, 0.0)
     if not pool.has_links:
         counted = (pool.share > _WHOLE_FROM).astype(np.float64)
     base = prior(population, float(counted.sum()))

@@ -31,7 +31,7 @@ def weigh_partners(campaign: Campaign, partners: Partners | None, now_ms: int) -
         partners is None
         or not met
         or not is_open
-        or not campaign.pooled
+        or not (campaign.pooled or campaign.findings.several)
         or len(campaign.proofs.keys() - {"content"}) < OWN_GROUPS
     ):
         return
@@ -66,7 +66,7 @@ def _settle(campaign: Campaign, now_ms: int) -> None:
     """A verdict that partners helped to becomes our own, or a person's, or ends with what they told."""
     if not campaign.shared_until_ms:
         return
-    alone = _kind(campaign, set(campaign.proofs), _members(campaign))
+    alone = kind_of(campaign.findings, campaign.proofs.keys(), set(campaign.pooled), _members(campaign))
     if alone is CampaignKind.DISTILLATION or campaign.is_vouched or campaign.status is not Status.CONFIRMED:
         campaign.shared_until_ms = 0
     elif campaign.shared_until_ms <= now_ms:
@@ -85,7 +85,8 @@ def _kind_with(campaign: Campaign, partners: Partners, met: list[Met]) -> Campai
     is_proved_elsewhere = any(one.known.part.is_proved for one in met)
     if campaign.is_proved or (is_proved_elsewhere and _is_content(campaign, content, PROVED_ELSEWHERE)):
         groups.add("content")
-    return _kind(campaign, groups, members + min(vouched, MOST_TIMES * members))
+    pooled = {*campaign.pooled, *campaign.findings.several}
+    return kind_of(campaign.findings, groups, pooled, members + min(vouched, MOST_TIMES * members))
 
 
 def _is_content(campaign: Campaign, nats: Floats | None, part: float) -> bool:
@@ -99,10 +100,6 @@ def _is_content(campaign: Campaign, nats: Floats | None, part: float) -> bool:
     provers = float(share[capped >= PROOF].sum())
     is_wide = provers >= part * max(MIN_PROVERS, MIN_PROVING_SHARE * campaign.pool.size)
     return bool(is_wide and dot(share, capped) >= part * MIN_NATS)
-
-
-def _kind(campaign: Campaign, groups: set[str], members: int) -> CampaignKind:
-    return kind_of(campaign.findings, groups, set(campaign.pooled), members)
 
 
 def _members(campaign: Campaign) -> int:

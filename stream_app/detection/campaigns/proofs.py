@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import by_group
-from stream_app.detection.campaigns.links import KINDS, Incidence, Kind, Population
+from stream_app.detection.campaigns.growth import COUNTS_FROM, Pool
+from stream_app.detection.campaigns.likelihoods import Weights, by_group, fit
+from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
 from stream_app.detection.campaigns.ratios import OWN_RATIO, dot, ratios
 
@@ -27,11 +27,15 @@ HELD_NATS = 18.0
 #: Members that must bring the evidence of a group themselves, each with at least ``PROOF`` nats.
 MIN_PROVERS = 8
 PROOF = 1.5
-#: Below this a group is carried by a few members, and says nothing of the others.
-MIN_PROVING_SHARE = 0.05
-#: A link of this many values (effective number), none of them with more than this share, is a pool of values; a single
-#: value may be one customer, and two one that has changed it; a campus has several networks.
-MIN_VALUES, MIN_NETWORKS, MAX_TOP_SHARE = 3.0, 4.0, 0.5
+#: Below this a group is carried by a few members, and says nothing of the others: content is sent by and by, but links
+#: are there from the beginning, and an office of ten with one card must not prove who pays for a hundred.
+MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.15
+#: A link of many values (effective number, and that of networks), none of them with more than this share, is a pool of
+#: values. A single value may be one customer, two one that has changed it, a campus has several networks, and a company
+#: some cards and offices: several are not many, but neither are they one card.
+SEVERAL, MANY, MAX_TOP_SHARE = (3.0, 4.0), (5.0, 8.0), 0.5
+#: What a group of links has in common is fitted twice: once to learn how many lack it.
+_FITS = 2
 #: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
 #: customer of a product has in common that reaches us through the product's gateway.
 ORIGINS = frozenset({"payer", "device", "genesis"})
@@ -57,7 +61,10 @@ class _Fabric(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Values that members share: effective number, the top one and its share of the ``having`` that have any."""
+    """Values that members share: effective number, the top one and its share of the ``having`` that have any.
+
+    The number is Simpson's, in which rare values hardly count: most members' one program stays one.
+    """
 
     effective: float = 0.0
     top: float = 0.0
@@ -65,16 +72,47 @@ class Spread(NamedTuple):
     having: float = 0.0
 
 
-def proofs_of(pool: Pool, controls: dict[str, float], least: float = MIN_NATS) -> dict[str, Proof]:
-    """Groups whose evidence is so far ahead of all control groups and brought by enough members themselves."""
+def proofs_of(
+    population: Population, pool: Pool, controls: dict[str, float], least: float = MIN_NATS
+) -> dict[str, Proof]:
+    """Groups whose evidence is so far ahead of all control groups and brought by enough members themselves.
+
+    Of hard links that counts which those have in common who belong to the pool without them: people have several
+    networks, and in each neighbours who have others, so that a pool may grow along them as long as it likes.
+    """
     proofs: dict[str, Proof] = {}
     for group, nats in by_group(pool.nats).items():
-        summed, control = dot(pool.share, nats), controls.get(group, 0.0)
-        provers = float(pool.share[nats >= PROOF].sum())
-        is_wide = provers >= max(MIN_PROVERS, MIN_PROVING_SHARE * pool.size)
+        share = pool.share
+        if group in HARD_GROUPS:
+            share, nats = _on_their_own(population, pool, group, nats)  # noqa: PLW2901
+        summed, control = dot(share, nats), controls.get(group, 0.0)
+        provers = float(share[nats >= PROOF].sum())
+        least_share = MIN_PROVING_SHARE if group == "content" else MIN_LINKED_SHARE
+        is_wide = provers >= max(MIN_PROVERS, least_share * pool.size)
         if is_wide and summed - control >= least:
             proofs[group] = Proof(round(summed, 1), round(control, 1), round(provers, 1))
     return proofs
+
+
+def _on_their_own(population: Population, pool: Pool, group: str, nats: Floats) -> tuple[Floats, Floats]:
+    """How far each would belong to a pool without a group of links, and the nats that those have in common of it."""
+    share = _share_without(pool, nats)
+    counted = np.where(share >= COUNTS_FROM, share, 0.0)
+    apart = {kind.name: pool.nats[kind.name] for kind in KINDS if kind.group == group and not kind.is_hard}
+    for kind in KINDS:
+        if kind.group == group and kind.is_hard:
+            links, weights = population.links[kind.name], Weights()
+            for _ in range(_FITS):
+                apart[kind.name], weights = fit(links, kind, counted, weights)
+    return share, by_group(apart)[group]
+
+
+def _share_without(pool: Pool, nats: Floats) -> Floats:
+    """As far as nobody else competes: who has been kept out by his lack of it might belong without it."""
+    odds = np.clip(pool.odds, -30, 30)
+    uncontested = np.minimum(pool.share * (1.0 + np.exp(-odds)), 1.0)
+    share: Floats = uncontested / (1.0 + np.exp(np.clip(nats - odds, -30, 30)))
+    return share
 
 
 def is_held(groups: Set[str], pooled: Collection[str]) -> bool:
@@ -85,18 +123,22 @@ def is_held(groups: Set[str], pooled: Collection[str]) -> bool:
     return bool(pooled) and len(groups - {"content"}) >= 2 and not ORIGINS.isdisjoint(groups)
 
 
-def pooled_of(population: Population, share: Floats, groups: Set[str]) -> list[str]:
+def pooled_of(population: Population, pool: Pool, groups: Set[str], least: tuple[float, float] = MANY) -> list[str]:
     """Groups among these whose hard links are a pool of values rather than one value, or one for every customer.
 
     Values are a pool among members whom they tie to each other: of a product's customers each has cards and offices of
-    its own, and all together have many. Of the members whom anything ties, most must be among such.
+    its own, and all together have many. Of the members whom anything ties, most must be among such; and they are those
+    who have other links in common with the pool: neighbours in a region share many networks and a company cards, but
+    not the same people. It takes ``least`` values, and networks.
     """
-    fabric = _fabric_of(population, share)
-    tied = np.bincount(fabric.members[fabric.members >= 0])
-    pooled = []
+    grouped, pooled = by_group(pool.nats), []
     for kind in KINDS:
         if kind.is_hard and kind.group in groups:
-            is_pool = _pools(population, fabric, kind.name)
+            others = [np.maximum(nats, 0.0) for group, nats in grouped.items() if group not in {kind.group, "content"}]
+            linked = np.sum(others, axis=0) >= PROOF
+            fabric = _fabric_of(population, np.where(linked, pool.share, 0.0))
+            tied = np.bincount(fabric.members[fabric.members >= 0])
+            is_pool = _pools(population, fabric, kind.name, least[kind.name == "prefix"])
             if 2 * tied[is_pool].sum() >= tied.sum() > 0:
                 pooled.append(kind.group)
     return pooled
@@ -123,8 +165,8 @@ def _own_columns(links: Incidence, share: Floats, kind: Kind) -> NDArray[np.intp
     return np.unique(links.cols[own]).astype(np.intp)
 
 
-def _pools(population: Population, fabric: _Fabric, kind: str) -> Flags:
-    """By part of a fabric: whether its values of a kind are a pool."""
+def _pools(population: Population, fabric: _Fabric, kind: str, least: float) -> Flags:
+    """By part of a fabric: whether its values of a kind are a pool of so many at least."""
     links, columns, part = population.links[kind], fabric.columns[kind], fabric.parts[kind]
     count = int(fabric.members.max(initial=-1)) + 1
     carriers = links.matrix[:, columns].T @ (fabric.members >= 0).astype(np.float64)
@@ -134,7 +176,6 @@ def _pools(population: Population, fabric: _Fabric, kind: str) -> Flags:
     effective = np.exp(-np.bincount(part, weights=share * np.log(share), minlength=count))
     top = np.zeros(count)
     np.maximum.at(top, part, carriers / having[part])
-    least = MIN_NETWORKS if kind == "prefix" else MIN_VALUES
     is_pool: Flags = (effective >= least) & (top <= MAX_TOP_SHARE) & (in_part > 0)
     return is_pool
 
@@ -147,6 +188,5 @@ def spread_of(population: Population, kind: str, share: Floats) -> Spread:
     having = float(share[links.has].sum())
     if not len(shared) or having <= 0:
         return Spread()
-    part = shared / shared.sum()
-    effective = float(np.exp(-(part * np.log(part)).sum()))
+    effective = float(shared.sum() ** 2 / (shared**2).sum())
     return Spread(effective, float(shared.max() / having), int(inside.argmax()), having)

@@ -26,6 +26,9 @@ _LEAST_HELD = 5
 _CLIENT_KINDS = tuple(kind.name for kind in KINDS if kind.group == "client" and kind.is_seed)
 _HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in KINDS if kind.is_hard)]
 _CONTENT = GROUPS.index("content")
+#: A household pays with one card and signs up on one device: whoever is tied to more than one other is tied to a pool.
+_BEYOND_A_PAIR = 2
+_HARD_KINDS = tuple((kind.name, GROUPS.index(kind.group)) for kind in KINDS if kind.is_hard)
 
 
 class Role(StrEnum):
@@ -54,18 +57,44 @@ def carries_own_client(population: Population, share: Floats, nats: Floats) -> F
     return found
 
 
-def roles(share: Floats, nats: Floats, *, is_held: bool = True, own_client: Flags | bool = False) -> Ints:
+def are_tied(population: Population, share: Floats, nats: Floats) -> Flags:
+    """Tenants whom a group of evidence of their own ties to the campaign and not only to one other tenant.
+
+    Two of one household that have a campaign's client and hour of sign-ups in common with it would vouch for each other
+    by their card and device. Of a pair one is tied by content of its own, or by what it shares with more members.
+    """
+    own, likely = nats >= OWN_NATS, share > 0.5
+    tied: Flags = own[_CONTENT].copy()
+    for name, group in _HARD_KINDS:
+        links = population.links[name]
+        inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
+        others = inside[links.cols] - likely[links.rows]
+        tied[links.rows[(others >= _BEYOND_A_PAIR) & own[group, links.rows]]] = True
+    firm: Flags = tied & likely
+    found: Flags = tied.copy()
+    for name, group in _HARD_KINDS:
+        links = population.links[name]
+        inside = np.bincount(links.cols, weights=firm[links.rows], minlength=len(links.degree))
+        others = inside[links.cols] - firm[links.rows]
+        found[links.rows[(others >= 1) & own[group, links.rows]]] = True
+    return found
+
+
+def roles(
+    share: Floats, nats: Floats, *, is_held: bool = True, own_client: Flags | bool = False, tied: Flags | bool = True
+) -> Ints:
     """Places in ``ROLES`` by tenant, from the probability of membership and the nats by group (rows: ``GROUPS``).
 
     Where no links hold a campaign (``is_held``), who has neither content nor a hard link of his own is no member.
     Where they do, ``own_client`` marks those whose client is the campaign's own.
     The act set is the largest whose mean error stays within ``ACT_ERROR``, of members with two kinds of evidence of
-    their own, one of them a link that strangers do not share, or the campaign's content.
+    their own, one of them a link that strangers do not share, or the campaign's content; they are ``tied`` to more than
+    one other.
     """
     own = nats >= OWN_NATS
     strong = own[_HARD].any(axis=0) | own[_CONTENT]
     odds = share / np.maximum(1.0 - share, 1e-12)
-    may_act = strong & (own.sum(axis=0) >= 2) & (odds >= ACT_ODDS)
+    may_act = strong & tied & (own.sum(axis=0) >= 2) & (odds >= ACT_ODDS)
     may_act = _within_error(share, may_act)
     may_block = may_act & own[_HARD].any(axis=0) & own[_CONTENT]
     may_block &= (own.sum(axis=0) >= BLOCK_GROUPS) & (odds >= BLOCK_ODDS)

@@ -13,7 +13,7 @@ from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
-from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, carries_own_client, roles
+from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, are_tied, carries_own_client, roles
 
 #: An unchanged verdict is told again after so long, so that its decision is renewed before it expires; the later the
 #: longer it has stood, up to half a day. Changes and the end are told at once: a long life only bounds what a
@@ -38,7 +38,9 @@ def update_members(  # noqa: PLR0917
 
     Only a confirmed distillation has an act set, and only one that links hold or whose queue leaves accounts no say:
     those who merely ask alike are watched, unless a person has confirmed them.
-    While an ordinary explanation stands against the verdict, it reaches nobody further than before. A role is kept for
+    Nobody is acted on at the first look that makes him a member, or confirms the campaign: what only happens to be one
+    pool is parted at the next. While an ordinary explanation stands against the verdict, it reaches nobody further than
+    before. A role is kept for
     ``HOLD_MS`` after it was reached last, membership for ``LONG_HOLD_MS`` by those who nearly reach it, unless they are
     ``elsewhere``, in another campaign. Who was ``told`` on arrival is a member for as long.
     """
@@ -64,7 +66,8 @@ def update_members(  # noqa: PLR0917
         before = campaign.members.get(tenant_id)
         role = ROLES[found[place]] or Role.MEMBER
         most = before.role if before else Role.MEMBER
-        if campaign.doubts and _RANK[role] > _RANK[most]:
+        is_new = before is None or campaign.confirmed_ms >= now_ms
+        if (campaign.doubts or is_new) and _RANK[role] > _RANK[most]:
             role = most
         own = {group: round(float(part), 2) for group, part in zip(GROUPS, nats[:, place], strict=True) if part}
         members[tenant_id] = Member(
@@ -85,7 +88,8 @@ def roles_of(campaign: Campaign, population: Population) -> Ints:
     held = is_held(campaign.proofs.keys(), campaign.pooled)
     nats = _nats_of(campaign)
     own_client = carries_own_client(population, campaign.pool.share, nats) if held else False
-    return roles(campaign.pool.share, nats, is_held=held, own_client=own_client)
+    tied = are_tied(population, campaign.pool.share, nats)
+    return roles(campaign.pool.share, nats, is_held=held, own_client=own_client, tied=tied)
 
 
 def _nats_of(campaign: Campaign) -> Floats:

@@ -146,7 +146,7 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     if members < MIN_MEMBERS or explanations & {"one_payer", "one_device"}:
         return CampaignKind.COHORT
     is_content = "content" in groups and "public_material" not in explanations
-    if is_content and is_held(others, pooled):
+    if is_content and is_held(others, {*pooled, *findings.several}):
         return CampaignKind.DISTILLATION
     is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
     is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations

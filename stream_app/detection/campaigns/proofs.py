@@ -29,11 +29,13 @@ MIN_PROVERS = 8
 PROOF = 1.5
 #: Below this a group is carried by a few members, and says nothing of the others: content is sent by and by, but links
 #: are there from the beginning, and an office of ten with one card must not prove who pays for a hundred.
-MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.15
+MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.2
 #: A link of many values (effective number, and that of networks), none of them with more than this share, is a pool of
 #: values. A single value may be one customer, two one that has changed it, a campus has several networks, and a company
 #: some cards and offices: several are not many, but neither are they one card.
 SEVERAL, MANY, MAX_TOP_SHARE = (3.0, 4.0), (5.0, 8.0), 0.5
+#: A household pays with one card and signs up on one device: whoever is tied to more than one other is tied to a pool.
+BEYOND_A_PAIR = 2
 #: What a group of links has in common is fitted twice: once to learn how many lack it.
 _FITS = 2
 #: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
@@ -95,16 +97,29 @@ def proofs_of(
 
 
 def _on_their_own(population: Population, pool: Pool, group: str, nats: Floats) -> tuple[Floats, Floats]:
-    """How far each would belong to a pool without a group of links, and the nats that those have in common of it."""
+    """How far each would belong to a pool without a group of links, and nats of hard ones that those have in common.
+
+    A card programme is a region's, and what two have in common a household's: neither proves that a pool has cards.
+    """
     share = _share_without(pool, nats)
     counted = np.where(share >= COUNTS_FROM, share, 0.0)
-    apart = {kind.name: pool.nats[kind.name] for kind in KINDS if kind.group == group and not kind.is_hard}
+    apart: dict[str, Floats] = {}
     for kind in KINDS:
         if kind.group == group and kind.is_hard:
             links, weights = population.links[kind.name], Weights()
             for _ in range(_FITS):
                 apart[kind.name], weights = fit(links, kind, counted, weights)
+            is_tied = tied_by(links, counted > 0.5, BEYOND_A_PAIR)
+            apart[kind.name] = np.where(is_tied, apart[kind.name], np.minimum(apart[kind.name], 0.0))
     return share, by_group(apart)[group]
+
+
+def tied_by(links: Incidence, members: Flags, least: int) -> Flags:
+    """Tenants who carry a value that so many of these others carry, too."""
+    inside = np.bincount(links.cols, weights=members[links.rows], minlength=len(links.degree))
+    tied = np.zeros(len(members), np.bool_)
+    tied[links.rows[inside[links.cols] - members[links.rows] >= least]] = True
+    return tied
 
 
 def _share_without(pool: Pool, nats: Floats) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 
 from stream_app.detection.campaigns.links import GROUPS, KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints
+from stream_app.detection.campaigns.proofs import BEYOND_A_PAIR, tied_by
 
 #: A member is rather in than out when the campaign's other links are few; it is observed, no more.
 MEMBER_SHARE = 0.3
@@ -26,8 +27,6 @@ _LEAST_HELD = 5
 _CLIENT_KINDS = tuple(kind.name for kind in KINDS if kind.group == "client" and kind.is_seed)
 _HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in KINDS if kind.is_hard)]
 _CONTENT = GROUPS.index("content")
-#: A household pays with one card and signs up on one device: whoever is tied to more than one other is tied to a pool.
-_BEYOND_A_PAIR = 2
 _HARD_KINDS = tuple((kind.name, GROUPS.index(kind.group)) for kind in KINDS if kind.is_hard)
 
 
@@ -66,17 +65,11 @@ def are_tied(population: Population, share: Floats, nats: Floats) -> Flags:
     own, likely = nats >= OWN_NATS, share > 0.5
     tied: Flags = own[_CONTENT].copy()
     for name, group in _HARD_KINDS:
-        links = population.links[name]
-        inside = np.bincount(links.cols, weights=likely[links.rows], minlength=len(links.degree))
-        others = inside[links.cols] - likely[links.rows]
-        tied[links.rows[(others >= _BEYOND_A_PAIR) & own[group, links.rows]]] = True
+        tied |= tied_by(population.links[name], likely, BEYOND_A_PAIR) & own[group]
     firm: Flags = tied & likely
     found: Flags = tied.copy()
     for name, group in _HARD_KINDS:
-        links = population.links[name]
-        inside = np.bincount(links.cols, weights=firm[links.rows], minlength=len(links.degree))
-        others = inside[links.cols] - firm[links.rows]
-        found[links.rows[(others >= 1) & own[group, links.rows]]] = True
+        found |= tied_by(population.links[name], firm, 1) & own[group]
     return found
 
 

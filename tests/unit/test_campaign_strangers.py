@@ -93,7 +93,7 @@ def test_values_are_a_pool_among_those_whom_they_tie() -> None:
         pool = Pool(np.array([float(one in names) for one in profiles.tenant_ids]))
         grow(people, pool)
         assert np.count_nonzero(pool.share > 0.5) > 100
-        pooled[name] = set(pooled_of(people, pool, HARD))
+        pooled[name] = set(pooled_of(people, pool, HARD).several)
     assert pooled == {"teams": set(), "campaign": HARD}
 
 
@@ -129,4 +129,4 @@ def test_networks_of_neighbours_and_the_cards_of_a_company_are_no_pool_of_one_op
     pool = Pool(np.where(np.arange(900) < 100, 1.0, 0.0))
     for _ in range(2):
         refit(people, pool)
-    assert pooled_of(people, pool, HARD) == []
+    assert pooled_of(people, pool, HARD) == ([], [])

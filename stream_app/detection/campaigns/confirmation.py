@@ -17,7 +17,7 @@ from stream_app.detection.campaigns.proofs import (
     HELD_NATS,
     MIN_MEMBERS,
     PROOF,
-    SEVERAL,
+    Pooled,
     Proof,
     is_held,
     pooled_of,
@@ -83,17 +83,13 @@ def examine(
     ``pooled`` are groups that were pools of values before: what is proved stays proved.
     """
     proofs = proofs_of(population, pool, controls)
-    findings = Findings(proofs, pooled_of(population, pool, proofs.keys()) if _is_linked(pool) else [])
+    values = pooled_of(population, pool, proofs.keys()) if _is_linked(pool) else Pooled([], [])
+    findings = Findings(proofs, values.many, several=values.several)
     if is_held(proofs.keys(), {*pooled, *findings.pooled}):
-        proofs |= {
-            group: proof
-            for group, proof in proofs_of(population, pool, controls, HELD_NATS).items()
-            if group == "content"
-        }
+        proofs |= proofs_of(population, pool, controls, HELD_NATS, {"content"})
     for kind in KINDS:
         if kind.is_hard:
             findings.values[kind.name] = round(spread_of(population, kind.name, pool.share).effective, 1)
-    findings.several = pooled_of(population, pool, proofs.keys(), SEVERAL)
     if len({*pooled, *findings.pooled, *findings.several}) < MANY_POOLS:
         customers = customers_of(population, pool, controls)
         findings.explanations += [f"one_{customer.group}" for customer in customers]

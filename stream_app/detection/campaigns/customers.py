@@ -18,7 +18,6 @@ from stream_app.detection.campaigns.profiles import Floats
 from stream_app.detection.campaigns.proofs import (
     MIN_MEMBERS,
     MIN_NATS,
-    SEVERAL,
     Spread,
     is_held,
     pooled_of,
@@ -79,7 +78,7 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
         return False
     refit(population, rest)
     groups = proofs_of(population, rest, controls).keys()
-    return "content" in groups and is_held(groups, pooled_of(population, rest, groups, SEVERAL))
+    return "content" in groups and is_held(groups, pooled_of(population, rest, groups).several)
 
 
 def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str, float]) -> bool:
@@ -92,4 +91,4 @@ def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str
     groups = proofs_of(population, rest, controls).keys()
     origin = next(other.group for other in _KINDS if other is not kind)
     is_of_one_hand = dot(rest.share, by_group(rest.nats)[origin]) - controls.get(origin, 0.0) >= MIN_NATS
-    return is_of_one_hand and "content" in groups and bool(pooled_of(population, rest, groups, SEVERAL))
+    return is_of_one_hand and "content" in groups and bool(pooled_of(population, rest, groups).several)

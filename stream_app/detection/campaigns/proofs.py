@@ -11,7 +11,7 @@ from scipy.sparse import csgraph
 
 from stream_app.detection.campaigns.growth import COUNTS_FROM, Pool
 from stream_app.detection.campaigns.likelihoods import Weights, by_group, fit
-from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Incidence, Kind, Population
+from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
 from stream_app.detection.campaigns.ratios import OWN_RATIO, dot, ratios
 
@@ -75,15 +75,21 @@ class Spread(NamedTuple):
 
 
 def proofs_of(
-    population: Population, pool: Pool, controls: dict[str, float], least: float = MIN_NATS
+    population: Population,
+    pool: Pool,
+    controls: dict[str, float],
+    least: float = MIN_NATS,
+    groups: Collection[str] = GROUPS,
 ) -> dict[str, Proof]:
-    """Groups whose evidence is so far ahead of all control groups and brought by enough members themselves.
+    """Those of these groups whose evidence is far ahead of all control groups and brought by enough members themselves.
 
     Of hard links that counts which those have in common who belong to the pool without them: people have several
     networks, and in each neighbours who have others, so that a pool may grow along them as long as it likes.
     """
     proofs: dict[str, Proof] = {}
     for group, nats in by_group(pool.nats).items():
+        if group not in groups:
+            continue
         share = pool.share
         if group in HARD_GROUPS:
             share, nats = _on_their_own(population, pool, group, nats)  # noqa: PLW2901
@@ -138,24 +144,33 @@ def is_held(groups: Set[str], pooled: Collection[str]) -> bool:
     return bool(pooled) and len(groups - {"content"}) >= 2 and not ORIGINS.isdisjoint(groups)
 
 
-def pooled_of(population: Population, pool: Pool, groups: Set[str], least: tuple[float, float] = MANY) -> list[str]:
+class Pooled(NamedTuple):
+    """Groups whose hard links are pools of ``many`` values, and of ``several`` at least."""
+
+    many: list[str]
+    several: list[str]
+
+
+def pooled_of(population: Population, pool: Pool, groups: Set[str]) -> Pooled:
     """Groups among these whose hard links are a pool of values rather than one value, or one for every customer.
 
     Values are a pool among members whom they tie to each other: of a product's customers each has cards and offices of
     its own, and all together have many. Of the members whom anything ties, most must be among such; and they are those
     who have other links in common with the pool: neighbours in a region share many networks and a company cards, but
-    not the same people. It takes ``least`` values, and networks.
+    not the same people.
     """
-    grouped, pooled = by_group(pool.nats), []
+    grouped, pooled = by_group(pool.nats), Pooled([], [])
     for kind in KINDS:
         if kind.is_hard and kind.group in groups:
             others = [np.maximum(nats, 0.0) for group, nats in grouped.items() if group not in {kind.group, "content"}]
             linked = np.sum(others, axis=0) >= PROOF
             fabric = _fabric_of(population, np.where(linked, pool.share, 0.0))
             tied = np.bincount(fabric.members[fabric.members >= 0])
-            is_pool = _pools(population, fabric, kind.name, least[kind.name == "prefix"])
-            if 2 * tied[is_pool].sum() >= tied.sum() > 0:
-                pooled.append(kind.group)
+            effective = _effective(population, fabric, kind.name)
+            for least, found in ((MANY, pooled.many), (SEVERAL, pooled.several)):
+                is_pool = effective >= least[kind.name == "prefix"]
+                if 2 * tied[is_pool].sum() >= tied.sum() > 0:
+                    found.append(kind.group)
     return pooled
 
 
@@ -180,19 +195,19 @@ def _own_columns(links: Incidence, share: Floats, kind: Kind) -> NDArray[np.intp
     return np.unique(links.cols[own]).astype(np.intp)
 
 
-def _pools(population: Population, fabric: _Fabric, kind: str, least: float) -> Flags:
-    """By part of a fabric: whether its values of a kind are a pool of so many at least."""
+def _effective(population: Population, fabric: _Fabric, kind: str) -> Floats:
+    """By part of a fabric: the effective number of its values of a kind, 0 where one is that of most who have any."""
     links, columns, part = population.links[kind], fabric.columns[kind], fabric.parts[kind]
     count = int(fabric.members.max(initial=-1)) + 1
     carriers = links.matrix[:, columns].T @ (fabric.members >= 0).astype(np.float64)
     in_part = np.bincount(part, weights=carriers, minlength=count)
     having = np.bincount(fabric.members[links.has & (fabric.members >= 0)], minlength=count)
     share = carriers / in_part[part]
-    effective = np.exp(-np.bincount(part, weights=share * np.log(share), minlength=count))
+    effective: Floats = np.exp(-np.bincount(part, weights=share * np.log(share), minlength=count))
     top = np.zeros(count)
     np.maximum.at(top, part, carriers / having[part])
-    is_pool: Flags = (effective >= least) & (top <= MAX_TOP_SHARE) & (in_part > 0)
-    return is_pool
+    effective[(top > MAX_TOP_SHARE) | (in_part <= 0)] = 0.0
+    return effective
 
 
 def spread_of(population: Population, kind: str, share: Floats) -> Spread:

@@ -54,8 +54,7 @@ class CampaignKind(StrEnum):
 class Findings(Struct):
     """What speaks for a pool, by group, and who else could explain it; ``values`` are effective numbers by link.
 
-    ``pooled`` are groups of many values, ``several`` those of some, as a company has, too.
-
+    ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """

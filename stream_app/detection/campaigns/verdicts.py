@@ -40,9 +40,9 @@ def update_members(  # noqa: PLR0917
     those who merely ask alike are watched, unless a person has confirmed them.
     Nobody is acted on at the first look that makes him a member, or confirms the campaign: what only happens to be one
     pool is parted at the next. While an ordinary explanation stands against the verdict, it reaches nobody further than
-    before. A role is kept for
-    ``HOLD_MS`` after it was reached last, membership for ``LONG_HOLD_MS`` by those who nearly reach it, unless they are
-    ``elsewhere``, in another campaign. Who was ``told`` on arrival is a member for as long.
+    before. A role is kept for ``HOLD_MS`` after it was reached last, membership for ``LONG_HOLD_MS`` by those who
+    nearly reach it, unless they are ``elsewhere``, in another campaign. Who was ``told`` on arrival is a member for as
+    long.
     """
     share = campaign.pool.share
     if not campaign.pool.nats:

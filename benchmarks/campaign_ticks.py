@@ -5,7 +5,7 @@ of the links. Signals are made directly, so that nothing but the stage is measur
 minutes and 3 GB, most of them for making the signals.
 """
 
-import sys
+import argparse
 import time
 
 from stream_app.detection.campaigns.roles import Role
@@ -47,4 +47,6 @@ def main(tenants: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else TENANTS)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.campaign_ticks", description=__doc__)
+    parser.add_argument("tenants", type=int, nargs="?", default=TENANTS, help="default: %(default)s")
+    main(parser.parse_args().tenants)

@@ -6,6 +6,7 @@ last, then the group's offset. Rounds are interleaved; CPU time is that of this 
 machine.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -187,6 +188,7 @@ def compacted(bootstrap: str, topic: str, producer: Producer, *, is_transaction:
 
 def main() -> int:
     """Print the tables; exit status 1 without a broker."""
+    argparse.ArgumentParser(prog="python -m benchmarks.checkpoints", description=__doc__).parse_args()
     console = Console(stderr=True)
     try:
         with real_kafka() as kafka:

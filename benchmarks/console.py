@@ -3,6 +3,7 @@
 ``python -m benchmarks.console`` takes two minutes; the click needs Chromium and runs the demo.
 """
 
+import argparse
 import asyncio
 import resource
 import time
@@ -87,6 +88,7 @@ def click_s() -> float:
 
 def main() -> None:
     """Measure, and print what was found."""
+    argparse.ArgumentParser(prog="python -m benchmarks.console", description=__doc__).parse_args()
     print(f"campaign of 10,000: {asyncio.run(page_s(world_of(10_000), f'/campaign?id={CAMPAIGN}'))} s of processor")
     empty, world = memory_mb(), World()
     fill(world)

@@ -4,8 +4,8 @@ Measured in CPU time of the process, because a shared machine makes wall time sa
 the percentiles, which therefore hold some 0.1 µs of the timer. The workload is seeded; the best of five runs counts.
 """
 
+import argparse
 import random
-import sys
 import time
 from statistics import quantiles
 
@@ -94,9 +94,12 @@ def cases(rows: int, chance: random.Random) -> tuple[float, dict[str, dict[str, 
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.limiter", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON list instead of lines")
+    as_json = parser.parse_args().json
     chance = random.Random(1)
     results = {rows: cases(rows, chance) for rows in SIZES}
-    if "--json" in sys.argv[1:]:
+    if as_json:
         said = [{"decisions": rows, "load_us_per_record": us, "cases": found} for rows, (us, found) in results.items()]
         print(orjson.dumps(said).decode())
         return

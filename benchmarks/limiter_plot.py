@@ -3,7 +3,7 @@
 ``python -m benchmarks.limiter_plot HTTP.json ENFORCEMENT.json OUT.svg``
 """
 
-import sys
+import argparse
 from html import escape
 from pathlib import Path
 from statistics import median, quantiles
@@ -42,7 +42,11 @@ class Panel:
 
 
 def main() -> None:
-    http, enforcement = (orjson.loads(Path(name).read_bytes()) for name in sys.argv[1:3])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.limiter_plot", description=__doc__)
+    for name in ("http", "enforcement", "out"):
+        parser.add_argument(name, type=Path)
+    args = parser.parse_args()
+    http, enforcement = (orjson.loads(path.read_bytes()) for path in (args.http, args.enforcement))
     keys = ("p50_ms", "p99_ms", "p999_ms")
     asked = {name: [median(one[key] for one in rounds) for key in keys] for name, rounds in http["rounds"].items()}
     obeyed = {
@@ -57,7 +61,7 @@ def main() -> None:
     size = f'width="{LEFT + WIDTH + 130}" height="{y:.0f}" viewBox="0 0 {LEFT + WIDTH + 130} {y:.0f}"'
     style = 'font-family="system-ui, sans-serif" font-size="12"'
     body = "\n".join(["<rect width='100%' height='100%' fill='#fff'/>", *shapes, *more])
-    Path(sys.argv[3]).write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n{body}\n</svg>\n')
+    args.out.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n{body}\n</svg>\n')
 
 
 if __name__ == "__main__":

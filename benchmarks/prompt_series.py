@@ -7,6 +7,7 @@ search does. The floors were fixed before the first run of this script; the cons
 looking at the attacks, GSM8K and short texts under a template, so that those rows are no independent test.
 """
 
+import argparse
 import csv
 import gzip
 import os
@@ -183,10 +184,13 @@ def _summary(accounts: list[Seen]) -> dict[str, object]:
 
 def main() -> None:
     """Print a row per group."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prompt_series", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    as_json = parser.parse_args().json
     if not ATTACK_LOG.is_file():
         sys.exit("no recorded attacks: set STILLWATCH_SHARED_DATA to their folder")
     groups = measure()
-    if "--json" in sys.argv[1:]:
+    if as_json:
         sys.stdout.buffer.write(orjson.dumps(groups, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         return
     print("| Stream | Accounts | Any edits | Seen | Seen of ten or more requests | At request | Highest counts |")

@@ -3,6 +3,7 @@
 Run ``python -m benchmarks.signed_records``; one core, no broker. Records are as large as a detector's.
 """
 
+import argparse
 import time
 from collections.abc import Callable
 
@@ -45,6 +46,7 @@ def us_each(work: Callable[[], None]) -> float:
 
 def main() -> None:
     """Print a line for each."""
+    argparse.ArgumentParser(prog="python -m benchmarks.signed_records", description=__doc__).parse_args()
     signer = Signer(Ed25519PrivateKey.generate())
     verifier, records = signer.verifier(), [record(number) for number in range(RECORDS)]
     headers: list[list[tuple[str, bytes]]] = []

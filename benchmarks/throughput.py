@@ -6,6 +6,7 @@ work (machines are shared; wall time beside it), as a ratio to a floor in the sa
 fetching by librdkafka and decoding for the worker. Without Java the worker is left out.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -131,6 +132,7 @@ def worker_cpu_s(pid: int) -> float:
 
 def main() -> None:
     """Print both measurements."""
+    argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__).parse_args()
     console = Console(stderr=True)
     results: dict[str, object] = {}
     with console.status("making the workload"):

@@ -9,6 +9,7 @@ as shipped; wall seconds until the receiver of pages is told. Needs Java, Maven,
 ``--page N`` it is left out.
 """
 
+import argparse
 import signal
 import sys
 import tempfile
@@ -107,10 +108,12 @@ def measure_page() -> float:
 
 def main() -> None:
     """Measure and print one JSON object."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.watching", description=__doc__)
+    parser.add_argument("--page", type=int, metavar="N", default=0, help="pages to wait for")
+    pages = parser.parse_args().page
     found = measure_cost()
-    if "--page" in sys.argv:
-        count = int(sys.argv[sys.argv.index("--page") + 1])
-        found["page_s"] = [round(measure_page(), 1) for _ in range(count)]
+    if pages:
+        found["page_s"] = [round(measure_page(), 1) for _ in range(pages)]
     sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 

@@ -4,6 +4,7 @@ Some five minutes, four of them PySAD's. The series are not part of the project;
 ``STILLWATCH_SHARED_DATA``. The first run installs PySAD into an environment of its own.
 """
 
+import argparse
 import csv
 import gzip
 import sys
@@ -61,6 +62,7 @@ def all_scores(corpus: list[Series], progress: Progress) -> dict[str, list[Float
 
 def main() -> None:
     """Print a table, the best first."""
+    argparse.ArgumentParser(prog="python -m benchmarks.nab", description=__doc__).parse_args()
     console = Console(stderr=True)
     if not NAB.is_file():
         console.print(f"no series {NAB} (STILLWATCH_SHARED_DATA)")

@@ -44,6 +44,7 @@ SCENARIOS = {
     "hard cases": drifts.hard_cases,
 }
 SHORT_SCALE = 0.2
+_NAMES = ", ".join(SCENARIOS).replace("%", "%%")  # argparse formats help texts
 
 
 def main() -> int:
@@ -79,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seeds", nargs="+", type=int, metavar="N", help=f"default: {REPORTED_SEEDS} (tuning: {TUNING_SEEDS})"
     )
-    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
+    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, metavar="NAME", help=_NAMES)
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the tenants")
     parser.add_argument(
         "--short", action="store_true", help=f"a minute: first tuning seed, scale {SHORT_SCALE}, no rivals"

@@ -5,7 +5,7 @@ from zlib import crc32
 from msgspec import UNSET, Struct, field
 
 from stream_app.detection.events import FAILED_STATUS, Event, is_served
-from stream_app.detection.features import CODES
+from stream_app.detection.features import CODES, MIN_SHAPE_REQUESTS
 from stream_app.detection.windows import LONG_MINUTES, PANES, Minute
 
 #: Minutes kept: the forty that a look at everybody reaches, and as many more as closing may lag behind.
@@ -139,6 +139,6 @@ class Services(Struct, array_like=True, gc=False):
             share = _UNEVEN * max(others.failed - failed, 0) / rest
             values.append((_FAILURES, 100.0 * max(failed / (served + failed) - share, 0.0)))
         rest_timed, rest_ms = others.timed - timed, others.latency_ms - latency_ms
-        if timed and rest_timed >= _MIN_ANSWERS and rest_ms > 0:
+        if timed >= MIN_SHAPE_REQUESTS and rest_timed >= _MIN_ANSWERS and rest_ms > 0:
             values.append((_LATENCY, 100.0 * (latency_ms / timed) / (rest_ms / rest_timed)))
         return values

@@ -275,6 +275,18 @@ def test_others_are_all_but_the_tenant_itself() -> None:
     assert services.compare(31, [Minute(requests=10, failed=90)], 10) == []
 
 
+@pytest.mark.parametrize(("timed", "is_told"), [(9, False), (10, True)])
+def test_latency_of_a_few_answers_says_nothing(timed: int, is_told: bool) -> None:
+    """In an outage a tenant may get two answers in ten minutes, and a long one among them."""
+    services = Services()
+    (read,) = decode_record(record(0, event(1, latency_ms=100.0)).value, {})
+    assert isinstance(read, Event)
+    for _ in range(300):
+        services.count(read, 20, False)
+    own = [Minute(requests=timed, failed=90, shape=Shape(timed=timed, latency_ms=900 * timed))]
+    assert (CODES.index("latency_percent_600s") in dict(services.compare(20, own, timed))) == is_told
+
+
 def test_a_minute_that_is_open_is_compared_by_what_its_panes_count() -> None:
     """A plot may ask for a minute before it is closed, when its own record counts no request yet."""
     detector = new_detector()

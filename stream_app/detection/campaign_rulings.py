@@ -8,7 +8,7 @@ from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.verdicts import renewal_ms
 from stream_app.detection.decisions import Action, Decision, ModelRef, PolicyRef, Reason, Subject, decision_id
 from stream_app.detection.explanations import Cause, limit, rfc3339
-from stream_app.detection.ladder import Standing, life
+from stream_app.detection.ladder import Standing, denied_since_ms, life
 from stream_app.detection.lists import is_spared, listing, muted_until_ms
 from stream_app.detection.live_tenants import Tenant
 from stream_app.detection.policy import Policy
@@ -112,6 +112,7 @@ def _enter(  # noqa: PLR0917
         decision_id=decision.decision_id,
         wakes_ms=now_ms + hold_ms,
         simulated=step.simulated,
+        denied_ms=denied_since_ms(standing, step.rung, now_ms),
     )
     return decision
 

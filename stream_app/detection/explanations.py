@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from stream_app.detection.decisions import Evidence, Limit, ModelRef, Reason, Source
 from stream_app.detection.features import CODES, Counter
-from stream_app.detection.floors import expect, floor_for, is_known, own_floor
+from stream_app.detection.floors import Known, expect, floor_for, is_known, own_floor
 from stream_app.detection.judgement import Bar, Scored, reaching
 from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes
 from stream_app.detection.policy import Policy
@@ -77,7 +77,9 @@ def counterfactual(policy: Policy, scored: Sequence[Scored], bar: Bar) -> str:
     levels = []
     for s in reaching(policy, scored, bar):
         quantile = min(alone, together) if s.place in may_join else alone
-        least = floor_for(policy, s.place, bar.rung, s.expectation, is_known=s.is_known)
+        least = floor_for(policy, s.place, bar.rung, s.expectation, s.known)
+        if s.value <= least:  # by itself it would not have got there
+            least = own_floor(policy, s.place, s.expectation, is_known=s.known is not Known.NOT)
         level = max(least, s.expectation.level(quantile))
         levels.append(f"{s.feature.code} ≤ {floor(level)}")
     return f"would not have fired with {' and '.join(levels)}"

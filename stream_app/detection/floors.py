@@ -1,5 +1,8 @@
 """What is usual for a tenant, and the size below which nothing matters for it: the less is known, the larger."""
 
+from enum import IntEnum
+from math import expm1
+
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import CODES, FEATURES, GROWTH, SHARES, SHIFTS
 from stream_app.detection.policy import Policy
@@ -10,9 +13,22 @@ from stream_app.detection.state import TenantState
 
 #: Active minutes before a tenant's own level counts: a first evening's experiments are not that much.
 KNOWN_MINUTES = 60
+#: Requests before an old customer's floors deny it anything: one a minute for a day of activity. Real clients that ask
+#: for one or two things now and then go to work in earnest overnight, and send a hundred times as much.
+WELL_KNOWN_REQUESTS = 720
+#: Whatever the score: less than this times the usual level denies nothing. Steady clients begin larger batches, too.
+DENIED_TIMES = 10.0
 #: Whatever the score: less than this times the recent level is no surge.
 RECENT_TIMES = 2.0
 _REQUESTS_60S = CODES.index("requests_60s")
+
+
+class Known(IntEnum):
+    """How much has been seen of a tenant: not enough for its own level to count, enough, and enough for a denial."""
+
+    NOT = 0
+    ACTIVE = 1
+    WELL = 2
 
 
 def expect(state: TenantState, index: int, minute: int) -> Expectation | CountExpectation | ShareExpectation:
@@ -45,6 +61,14 @@ def is_known(state: TenantState) -> bool:
     return baseline is not None and baseline.weight >= KNOWN_MINUTES
 
 
+def known(state: TenantState) -> Known:
+    """How much has been seen of a tenant: active minutes, and requests at their usual level."""
+    baseline = state.baselines[_REQUESTS_60S] if state.baselines else None
+    if baseline is None or baseline.weight < KNOWN_MINUTES:
+        return Known.NOT
+    return Known.WELL if baseline.weight * expm1(baseline.mean) >= WELL_KNOWN_REQUESTS else Known.ACTIVE
+
+
 def least_floors(state: TenantState, policy: Policy) -> list[float]:
     """Values up to these need no level to be worked out."""
     return policy.small_floors if is_known(state) else policy.floors
@@ -72,15 +96,16 @@ def floor_for(
     index: int,
     rung: Action,
     expectation: Expectation | CountExpectation | ShareExpectation,
-    *,
-    is_known: bool,
+    known: Known,
 ) -> float:
     """Size above which a feature may take a tenant to a rung.
 
-    Beyond ``small_tenants.up_to`` that is the policy's floor; a newcomer is denied nothing below a larger one.
+    Beyond ``small_tenants.up_to`` that is the policy's floor; a newcomer is denied nothing below a larger one, and
+    nobody less than some times what is usual.
     """
-    if denies(rung) and not is_known:
-        return policy.newcomer_floors[index]
-    if rung.severity > policy.small_tenants.up_to.severity:
-        return policy.floors[index]
-    return own_floor(policy, index, expectation, is_known=is_known)
+    is_known = known is not Known.NOT
+    if rung.severity <= policy.small_tenants.up_to.severity and (is_known or not denies(rung)):
+        floor = own_floor(policy, index, expectation, is_known=is_known)
+    else:
+        floor = (policy.floors if known is Known.WELL or not denies(rung) else policy.newcomer_floors)[index]
+    return max(floor, DENIED_TIMES * expectation.level(0.0)) if denies(rung) else floor

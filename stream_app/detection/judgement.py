@@ -12,7 +12,7 @@ from stream_app.detection.features import (
     SUMS,
     Feature,
 )
-from stream_app.detection.floors import expect, floor_for, is_known, least_floors, own_floor
+from stream_app.detection.floors import Known, expect, floor_for, known, least_floors, own_floor
 from stream_app.detection.light_shapes import (
     LIGHT_PLACES,
     LightWindow,
@@ -41,14 +41,14 @@ _SUM_PLACES = tuple(
 class Scored(NamedTuple):
     """A feature above its floor, by its place in the table: what was seen, what is usual, how unlikely it is (0..1).
 
-    ``is_known``: enough has been seen of the tenant.
+    ``known``: how much has been seen of the tenant.
     """
 
     place: int
     value: float
     expectation: Expectation | CountExpectation | ShareExpectation
     score: float
-    is_known: bool
+    known: Known
 
     @property
     def feature(self) -> Feature:
@@ -65,11 +65,11 @@ def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int,
     above = [(index, value) for index, value in values if value > floors[index]]
     if not above:  # nearly always
         return []
-    known, scored = is_known(state), []
+    how_known, scored = known(state), []
     for index, value in above:
         expectation = expect(state, index, minute)
-        if value > own_floor(policy, index, expectation, is_known=known):
-            scored.append(Scored(index, value, expectation, expectation.score(value), known))
+        if value > own_floor(policy, index, expectation, is_known=how_known is not Known.NOT):
+            scored.append(Scored(index, value, expectation, expectation.score(value), how_known))
     return sorted(scored, key=lambda s: -s.score)
 
 
@@ -186,7 +186,7 @@ def reaching(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]
         for s in scored
         if s.score >= bar.score
         and policy.features[s.feature.code].may(bar.rung, bar.simulated)
-        and s.value > floor_for(policy, s.place, bar.rung, s.expectation, is_known=s.is_known)
+        and s.value > floor_for(policy, s.place, bar.rung, s.expectation, s.known)
     ]
     return alone + [s for s in _together(policy, scored, bar) if s not in alone]
 

@@ -41,7 +41,7 @@ class Standing(Struct, array_like=True, gc=False):
     ``over_ms`` is when the rung's leave score was last reached, ``since_ms`` when the subject last left allow,
     ``wakes_ms`` when it must be looked at even if silent: the end of the cool-down, or of a release's life. ``seen``
     holds the most that was seen of each feature (by place) that kept the subject here; ``is_withheld`` says that the
-    harm budget kept it from a higher rung.
+    harm budget kept it from a higher rung. ``denied_ms`` is when it was first denied something (0: not, or not said).
     """
 
     rung: Action
@@ -55,6 +55,7 @@ class Standing(Struct, array_like=True, gc=False):
     simulated: bool = False
     is_withheld: bool = False
     seen: dict[int, float] = field(default_factory=dict)
+    denied_ms: int = 0
 
     @property
     def is_up(self) -> bool:
@@ -82,14 +83,14 @@ def reachable(policy: Policy, standing: Standing | None, now_ms: int, can_deny: 
     place, waited_ms, is_denied = rank(Action.ALLOW, True), 0, False
     is_denied_in_truth = False
     if standing and standing.is_up:
-        place, waited_ms = rank(standing.rung, standing.simulated), now_ms - standing.since_ms
+        place, waited_ms = rank(standing.rung, standing.simulated), now_ms - _waits_since_ms(policy, standing)
         is_denied = denies(standing.rung)
         is_denied_in_truth = is_denied and not standing.simulated
     return [
         step
         for step in policy.steps
         if step.rank > place
-        and waited_ms >= step.rule.after_s * 1000
+        and (step.rule.after_s == 0 or waited_ms >= step.rule.after_s * 1000)
         and (can_deny or not denies(step.rung) or (is_denied if step.simulated else is_denied_in_truth))
     ]
 
@@ -99,7 +100,8 @@ def next_reach_ms(policy: Policy, standing: Standing | None, now_ms: int) -> int
     if standing is None or not standing.is_up:
         return _NEVER
     place = rank(standing.rung, standing.simulated)
-    times = [standing.since_ms + step.rule.after_s * 1000 for step in policy.steps if step.rank > place]
+    since_ms = _waits_since_ms(policy, standing)
+    times = [since_ms + step.rule.after_s * 1000 for step in policy.steps if step.rank > place and step.rule.after_s]
     return min((time_ms for time_ms in times if time_ms > now_ms), default=_NEVER)
 
 
@@ -112,6 +114,26 @@ def next_move(policy: Policy, standing: Standing | None, verdict: Verdict, now_m
     half_over = standing.expires_ms - now_ms <= life_ms // 2
     cooled = verdict is Verdict.BELOW and now_ms - standing.over_ms >= policy.cool_down_s * 1000
     return _MOVES.get((verdict, half_over, cooled), Move.STAY)
+
+
+def _waits_since_ms(policy: Policy, standing: Standing) -> int:
+    """Since when a subject has been able to understand what a rung with ``after_s`` would do to it.
+
+    An observation is told to nobody whom it is about: where a milder rung denies something, time is counted from there.
+    """
+    first = next((rule for rung, rule in policy.ladder if denies(rung)), None)
+    if first is None or first.after_s:
+        return standing.since_ms
+    return (standing.denied_ms or standing.since_ms) if denies(standing.rung) else _NEVER
+
+
+def denied_since_ms(standing: Standing | None, rung: Action, now_ms: int) -> int:
+    """``Standing.denied_ms`` of a subject that stood somewhere and is put on a rung."""
+    if not denies(rung):
+        return 0
+    if standing is None or not denies(standing.rung):
+        return now_ms
+    return standing.denied_ms or standing.since_ms
 
 
 class Life(NamedTuple):

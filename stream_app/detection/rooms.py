@@ -5,7 +5,7 @@ from math import inf
 
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import FEATURES, Counter
-from stream_app.detection.floors import expect_in, floor_for, is_known, least_floors, shifts
+from stream_app.detection.floors import Known, expect_in, floor_for, known, least_floors, shifts
 from stream_app.detection.policy import Policy
 from stream_app.detection.reaches import rungs_for
 from stream_app.detection.rhythms import Shifts
@@ -41,25 +41,25 @@ def _trip_levels(
     state: TenantState, policy: Policy, places: Sequence[int], steps: list[Step], minute: int
 ) -> list[float]:
     """The values above which features reach one of ``steps``; infinite when one may not reach any."""
-    hour, known, is_first = shifts(state, minute), is_known(state), steps is policy.reach.steps
+    hour, how_known, is_first = shifts(state, minute), known(state), steps is policy.reach.steps
     found = []
     for index in places:
         rungs = policy.reach.rungs[index] if is_first else rungs_for(policy.features, FEATURES[index].code, steps)
-        found.append(_trip_level(state, policy, index, rungs, hour, is_known=known) if rungs else inf)
+        found.append(_trip_level(state, policy, index, rungs, hour, how_known) if rungs else inf)
     return found
 
 
-def _trip_level(
-    state: TenantState, policy: Policy, index: int, rungs: Sequence[Action], hour: Shifts, *, is_known: bool
+def _trip_level(  # noqa: PLR0917
+    state: TenantState, policy: Policy, index: int, rungs: Sequence[Action], hour: Shifts, known: Known
 ) -> float:
     """The value above which a feature reaches one of ``rungs``, whose levels rise."""
     expectation = expect_in(state, index, hour)
-    floor = floor_for(policy, index, rungs[0], expectation, is_known=is_known)
+    floor = floor_for(policy, index, rungs[0], expectation, known)
     level = expectation.level(policy.quantiles[rungs[0]])
     if level >= floor:
         return level
     for rung in rungs[1:]:
-        other = floor_for(policy, index, rung, expectation, is_known=is_known)
+        other = floor_for(policy, index, rung, expectation, known)
         if other < floor:
             floor = min(floor, max(other, expectation.level(policy.quantiles[rung])))
     return floor

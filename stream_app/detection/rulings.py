@@ -17,7 +17,7 @@ from stream_app.detection.decisions import (
 from stream_app.detection.explanations import MODEL, Cause, counterfactual, evidence, limit, reasons, rfc3339
 from stream_app.detection.harm import Allowance
 from stream_app.detection.judgement import Bar, Scored, bar_of, reaching, step_reached
-from stream_app.detection.ladder import Move, Standing, Verdict, life, next_move, reachable, release
+from stream_app.detection.ladder import Move, Standing, Verdict, denied_since_ms, life, next_move, reachable, release
 from stream_app.detection.lists import listing
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step, denies
@@ -150,6 +150,7 @@ class _Ruling:
             simulated=step.simulated,
             is_withheld=self._is_withheld(step, budget),
             seen=standing.seen if standing and is_up else {},
+            denied_ms=denied_since_ms(standing, step.rung, now_ms),
         )
         _note_seen(entered, self.scored)
         _put_standing(self.state, self.subject, entered)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from stream_app.detection.decisions import Action, Subject
 from stream_app.detection.features import FEATURES
-from stream_app.detection.floors import expect, floor_for, is_known
+from stream_app.detection.floors import expect, floor_for, known
 from stream_app.detection.judgement import closed_values
 from stream_app.detection.lists import policy_for
 from stream_app.detection.policy import Policy
@@ -51,11 +51,9 @@ def levels(state: TenantState, policy: Policy, place: int, minute: int) -> dict[
     rule = policy.features.get(FEATURES[place].code)
     if rule is None:
         return {}
-    expectation, known = expect(state, place, minute), is_known(state)
+    expectation, how_known = expect(state, place, minute), known(state)
     return {
-        rung: max(
-            floor_for(policy, place, rung, expectation, is_known=known), expectation.level(policy.quantiles[rung])
-        )
+        rung: max(floor_for(policy, place, rung, expectation, how_known), expectation.level(policy.quantiles[rung]))
         for rung, _ in policy.ladder
         if rung.severity <= rule.up_to.severity
     }

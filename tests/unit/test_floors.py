@@ -98,12 +98,19 @@ def test_one_tenant_alone_is_no_crowd() -> None:
 
 def newcomer(per_minute: float) -> list[Action]:
     """Of a tenant with half an hour of history, which then sends so many requests a minute for ten minutes."""
+    return [decision.action for decision in run(job_after(1_800, 1, per_minute), with_newcomer_floors())]
+
+
+def with_newcomer_floors() -> Policy:
     content = POLICY.model_dump()
     for code, floor in (("requests_10s", 150), ("requests_60s", 300), ("requests_600s", 3_000)):
         content["features"][code]["newcomer_floor"] = floor
-    policy = Policy.model_validate(content)
-    events = in_order(steady(0, 1_800, 1), steady(1_800, 2_400, per_minute, name="work"))
-    return [decision.action for decision in run(events, policy)]
+    return Policy.model_validate(content)
+
+
+def job_after(history_s: int, usual: float, per_minute: float) -> list[EventFields]:
+    """So many requests a minute, then ten minutes of another number."""
+    return in_order(steady(0, history_s, usual), steady(history_s, history_s + 600, per_minute, name="work"))
 
 
 def test_a_newcomers_first_rise_is_observed() -> None:
@@ -112,3 +119,15 @@ def test_a_newcomers_first_rise_is_observed() -> None:
 
 def test_a_newcomer_that_runs_away_is_throttled() -> None:
     assert newcomer(2_400)[:2] == [Action.OBSERVE, Action.THROTTLE]
+
+
+def test_a_job_of_who_never_sent_much_is_observed_however_long_the_history() -> None:
+    """Ten hours of a request a minute do not say what the client does when it goes to work in earnest."""
+    assert {d.action for d in run(job_after(36_000, 1, 200), with_newcomer_floors())} == {Action.OBSERVE}
+    assert Action.THROTTLE in {d.action for d in run(job_after(36_000, 4, 200), with_newcomer_floors())}
+
+
+def test_less_than_ten_times_as_much_as_usual_denies_nobody() -> None:
+    nine, fifty = ({d.action for d in run(job_after(14_400, 20, 20 * times), POLICY)} for times in (8, 50))
+    assert nine == {Action.OBSERVE}
+    assert Action.THROTTLE in fifty

@@ -78,7 +78,7 @@ def counterfactual(policy: Policy, scored: Sequence[Scored], bar: Bar) -> str:
     for s in reaching(policy, scored, bar):
         quantile = min(alone, together) if s.place in may_join else alone
         least = floor_for(policy, s.place, bar.rung, s.expectation, s.known)
-        if s.value <= least:  # by itself it would not have got there
+        if s.place in may_join:  # with others it gets there below what it takes alone
             least = own_floor(policy, s.place, s.expectation, is_known=s.known is not Known.NOT)
         level = max(least, s.expectation.level(quantile))
         levels.append(f"{s.feature.code} ≤ {floor(level)}")

@@ -95,7 +95,7 @@ def test_a_customer_of_all_is_beyond_chance_and_of_hardly_more_than_half_is_not(
 
 
 def test_a_verdict_ends_when_what_explains_it_is_beyond_chance() -> None:
-    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "content")}
+    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "genesis", "content")}
     campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), status=Status.CONFIRMED, doubts=6, proofs=proofs)
     campaign.pooled = ["network"]
     campaign.findings = Findings(explanations=["one_device", "one_program"])

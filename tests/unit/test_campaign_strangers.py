@@ -130,3 +130,22 @@ def test_networks_of_neighbours_and_the_cards_of_a_company_are_no_pool_of_one_op
     for _ in range(2):
         refit(people, pool)
     assert pooled_of(people, pool, HARD) == ([], [])
+
+
+def test_people_of_a_region_are_no_pool_of_one_operation_for_the_cards_of_its_offices() -> None:
+    """Eighty pay with cards of one programme and have networks in common; twenty more of an office have two cards."""
+    profiles, rng = Profiles(), np.random.default_rng(4)
+    for number in range(1200):
+        is_near, client = number < 100, "client-1" if number < 100 else f"client-{number % 4}"
+        profile = Profile(payment_fp=f"card-{number}", ip_prefixes=[f"home-{number}"], ja4=[client])
+        profile.payment_bin = "447208" if is_near else f"{rng.integers(200)}"
+        if is_near:
+            profile.ip_prefixes = [f"street-{rng.integers(30)}" for _ in range(3)]
+        if number < 20:
+            profile.payment_fp = f"office-{number % 2}"
+        profiles.add(Signal(f"t{number:04}", 0, 0, BEGIN_MS, 1, profile))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.where(np.arange(1200) < 100, 1.0, 0.0))
+    for _ in range(2):
+        refit(people, pool)
+    assert pooled_of(people, pool, {"payer", "network", "content"}) == ([], [])

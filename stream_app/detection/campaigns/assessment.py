@@ -3,11 +3,12 @@
 import numpy as np
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, control_nats, examine, is_explained, kind_of
+from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.opinions import Ranking, end_dismissal, follow_person
 from stream_app.detection.campaigns.profiles import Flags, Profiles
-from stream_app.detection.campaigns.proofs import MIN_MEMBERS
+from stream_app.detection.campaigns.proofs import MIN_LINKED_SHARE, MIN_MEMBERS, Proof, telling
 from stream_app.detection.campaigns.ratios import dot
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
@@ -22,6 +23,8 @@ _CONTROL_MS = 3_600_000
 #: Size of a pool over that of its control groups, within which these will do.
 _SHRUNK, _GROWN = 0.7, 1.1
 _TOP_VALUES = 20
+#: Hard links that were proved by enough members for a pool of half its present size are proved for it.
+_OUTGROWN = 0.5
 #: A group that fewer of the members bring is not what the pool has in common; links on half of the accounts pass.
 _BROAD = 0.25
 
@@ -46,6 +49,7 @@ def assess(
     for group, proof in found.proofs.items():
         if group not in campaign.proofs or proof.nats > campaign.proofs[group].nats:
             campaign.proofs[group] = proof
+    _drop_outgrown(campaign.proofs, population, pool)
     campaign.pooled = sorted({*campaign.pooled, *found.pooled})
     pool.has_links = bool(campaign.pooled) or pool.has_links
     campaign.is_even |= found.dealing.is_even and not found.explanations
@@ -58,6 +62,13 @@ def assess(
     if campaign.status is Status.CONFIRMED:
         campaign.signature = signature(population, pool)
     campaign.top_values = _top_values(population, profiles, campaign)
+
+
+def _drop_outgrown(proofs: dict[str, Proof], population: Population, pool: Pool) -> None:
+    """Forget what a few members had in common whom the pool has outgrown: it says nothing of the others."""
+    for group in HARD_GROUPS & proofs.keys():
+        if proofs[group].provers < _OUTGROWN * MIN_LINKED_SHARE * telling(population, pool.share, group):
+            del proofs[group]
 
 
 def _controls(

@@ -27,20 +27,24 @@ HELD_NATS = 18.0
 #: Members that must bring the evidence of a group themselves, each with at least ``PROOF`` nats.
 MIN_PROVERS = 8
 PROOF = 1.5
-#: Below this a group is carried by a few members, and says nothing of the others: content is sent by and by, but links
-#: are there from the beginning, and an office of ten with one card must not prove who pays for a hundred.
-MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.2
+#: Below this share a group is carried by a few members, and says nothing of the others: content is sent by and by, but
+#: links are there from the beginning, and an office of ten with one card must not prove who pays for a hundred.
+MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.15
 #: A link of many values (effective number, and that of networks), none of them with more than this share, is a pool of
 #: values. A single value may be one customer, two one that has changed it, a campus has several networks, and a company
 #: some cards and offices: several are not many, but neither are they one card.
 SEVERAL, MANY, MAX_TOP_SHARE = (3.0, 4.0), (5.0, 8.0), 0.5
 #: A household pays with one card and signs up on one device: whoever is tied to more than one other is tied to a pool.
 BEYOND_A_PAIR = 2
-#: What a group of links has in common is fitted twice: once to learn how many lack it.
-_FITS = 2
+#: So many of those who bring a pool's values must have other links in common with it, too.
+_LINKED_OTHERWISE = 0.25
+#: How often what a group of links has in common is fitted, to learn how many lack it: it settles after three times.
+_FITS = 3
 #: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
 #: customer of a product has in common that reaches us through the product's gateway.
 ORIGINS = frozenset({"payer", "device", "genesis"})
+#: What people of one region have in common: neighbours their networks, and the offices among them some cards.
+_REGIONAL = frozenset({"payer", "network"})
 
 
 class Proof(Struct, array_like=True):
@@ -90,16 +94,21 @@ def proofs_of(
     for group, nats in by_group(pool.nats).items():
         if group not in groups:
             continue
-        share = pool.share
+        share, least_share = pool.share, MIN_PROVING_SHARE if group == "content" else MIN_LINKED_SHARE
         if group in HARD_GROUPS:
             share, nats = _on_their_own(population, pool, group, nats)  # noqa: PLW2901
         summed, control = dot(share, nats), controls.get(group, 0.0)
         provers = float(share[nats >= PROOF].sum())
-        least_share = MIN_PROVING_SHARE if group == "content" else MIN_LINKED_SHARE
-        is_wide = provers >= max(MIN_PROVERS, least_share * pool.size)
+        is_wide = provers >= max(MIN_PROVERS, least_share * telling(population, share, group))
         if is_wide and summed - control >= least:
             proofs[group] = Proof(round(summed, 1), round(control, 1), round(provers, 1))
     return proofs
+
+
+def telling(population: Population, share: Floats, group: str) -> float:
+    """Members of whom any value of a group of links is known: of the others it is neither proved nor lacking."""
+    has = np.any([population.links[kind.name].has for kind in KINDS if kind.group == group], axis=0)
+    return dot(share, has)
 
 
 def _on_their_own(population: Population, pool: Pool, group: str, nats: Floats) -> tuple[Floats, Floats]:
@@ -139,9 +148,11 @@ def _share_without(pool: Pool, nats: Floats) -> Floats:
 def is_held(groups: Set[str], pooled: Collection[str]) -> bool:
     """Whether links hold a pool together, by the groups proved and those of them that are pools of values.
 
-    It takes a pool of hard links and another group, and one of them must be of how the accounts came to be.
+    It takes a pool of hard links and another group; one of them must be of how the accounts came to be, and one more
+    than a region.
     """
-    return bool(pooled) and len(groups - {"content"}) >= 2 and not ORIGINS.isdisjoint(groups)
+    links = groups - {"content"}
+    return bool(pooled) and len(links) >= 2 and not ORIGINS.isdisjoint(links) and not links <= _REGIONAL
 
 
 class Pooled(NamedTuple):
@@ -156,15 +167,21 @@ def pooled_of(population: Population, pool: Pool, groups: Set[str]) -> Pooled:
 
     Values are a pool among members whom they tie to each other: of a product's customers each has cards and offices of
     its own, and all together have many. Of the members whom anything ties, most must be among such; and they are those
-    who have other links in common with the pool: neighbours in a region share many networks and a company cards, but
-    not the same people.
+    who have other links in common with the pool, and not a small part of those who bring this one: neighbours in
+    a region share many networks and its offices cards, but these are not the same people. A card programme is a
+    region's, as its networks are.
     """
-    grouped, pooled = by_group(pool.nats), Pooled([], [])
+    names = {kind.name for kind in KINDS if kind.is_hard or kind.group not in HARD_GROUPS}
+    grouped = by_group({name: nats for name, nats in pool.nats.items() if name in names})
+    pooled = Pooled([], [])
     for kind in KINDS:
         if kind.is_hard and kind.group in groups:
             others = [np.maximum(nats, 0.0) for group, nats in grouped.items() if group not in {kind.group, "content"}]
-            linked = np.sum(others, axis=0) >= PROOF
-            fabric = _fabric_of(population, np.where(linked, pool.share, 0.0))
+            linked = np.where(np.sum(others, axis=0) >= PROOF, pool.share, 0.0)
+            bring = (grouped[kind.group] >= PROOF).astype(np.float64)
+            if dot(linked, bring) < _LINKED_OTHERWISE * dot(pool.share, bring):
+                continue
+            fabric = _fabric_of(population, linked)
             tied = np.bincount(fabric.members[fabric.members >= 0])
             effective = _effective(population, fabric, kind.name)
             for least, found in ((MANY, pooled.many), (SEVERAL, pooled.several)):

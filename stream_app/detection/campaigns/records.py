@@ -50,7 +50,7 @@ class Word(Struct):
 
 
 class Campaign(Struct):
-    """One campaign for life. Evidence once proved stays (``proofs``, ``pooled``); a verdict ends by retraction.
+    """One campaign for life. Evidence once proved stays (``proofs``, ``pooled``), unless outgrown.
 
     ``is_listed`` says whether anybody was told; ``first_alert_ms`` when. ``doubts`` counts ticks in a row with an
     ordinary explanation. ``nats`` is what its members have in common, in all; ``controls`` what control groups had, of

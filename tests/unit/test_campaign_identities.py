@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.identities import bring_back, follow_members
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.identities import bring_back, expel, follow_members
 from stream_app.detection.campaigns.links import Population, population
-from stream_app.detection.campaigns.pools import merged
+from stream_app.detection.campaigns.pools import joins_strangers, merged
 from stream_app.detection.campaigns.profiles import Floats, Profiles
 from stream_app.detection.campaigns.records import Campaign, Status
+from stream_app.detection.signals import Profile, Signal
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
 
 TENANTS = 120
@@ -100,3 +101,32 @@ def test_a_campaign_whose_members_stay_in_another_is_an_alias_of_it() -> None:
     bring_back(campaigns, [(known, other)], held)
     assert campaigns[0] is other
     assert campaigns[1].campaign_id == "c-fresh"
+
+
+def test_a_pool_joins_strangers_that_holds_a_confirmed_campaign_and_others_told_of_apart_from_it() -> None:
+    confirmed = listed("c-known", share(TENANTS, 0, 40), Status.CONFIRMED)
+    customers = listed("c-customers", share(TENANTS, 60, 90), Status.CANDIDATE)
+    users = listed("c-users", share(TENANTS, 95, 110), Status.CANDIDATE)
+    assert joins_strangers([confirmed, customers], Pool(share(TENANTS, 0, 90)))
+    assert not joins_strangers([confirmed, customers], Pool(share(TENANTS, 0, 60)))
+    assert not joins_strangers([customers, users], Pool(share(TENANTS, 60, 110)))
+
+
+def test_a_crowd_does_not_become_a_campaign_for_the_clique_that_is_taken_out_of_it() -> None:
+    """Sixty accounts of an operation, and forty-five of a campus, who were a pool with twenty of these."""
+    profiles, rng = Profiles(), np.random.default_rng(1)
+    for number in range(800):
+        profile = Profile(payment_fp=f"card-{number}", ip_prefixes=[f"home-{number // 2}"], ja4=[f"c-{number % 40}"])
+        if number < 60:
+            pool = [f"proxy-{rng.integers(9)}"]
+            profile = Profile(payment_fp=f"bought-{number % 6}", ip_prefixes=pool, ja4=["tool"])
+        elif number < 105:
+            profile.ip_prefixes = [f"campus-{number % 3}"]
+        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 1, profile))
+    everybody = population(profiles, np.ones(len(profiles), np.bool_))
+    operation = Campaign("c-operation", BEGIN_MS, Pool(share(800, 0, 60)))
+    grow(everybody, operation.pool)
+    crowd = Campaign("c-crowd", BEGIN_MS, Pool(share(800, 40, 105)))
+    expel(everybody, [operation, crowd], BEGIN_MS)
+    assert np.count_nonzero(operation.pool.share > 0.5) == 60
+    assert np.flatnonzero(crowd.pool.share > 0.5).tolist() == list(range(40, 105))

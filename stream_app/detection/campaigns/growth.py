@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from stream_app.detection.campaigns.likelihoods import Weights, by_group, fit, total
 from stream_app.detection.campaigns.links import CONTENT_KINDS, KINDS, NAMES, SOFT_GROUPS, Kind, Population
@@ -130,6 +131,11 @@ def is_hard(population: Population, pool: Pool, counted: Floats) -> bool:
 def prior(population: Population, size: float) -> float:
     """Log odds that any tenant belongs to a pool of this size."""
     return float(np.log(max(size, 1.0) / max(len(population) - size, 1.0)))
+
+
+def copied(pool: Pool) -> Pool:
+    """The pool as it is now, to go back to."""
+    return replace(pool, weights=dict(pool.weights), nats=dict(pool.nats))
 
 
 def compete(pools: list[Pool]) -> None:

@@ -94,13 +94,22 @@ def absorb(population: Population, campaigns: Iterable[Campaign], pool: Pool) ->
 
 def same_as(campaigns: Iterable[Campaign], pool: Pool) -> Campaign | None:
     """The campaign that has most members of the smaller of both pools, if any."""
-    for campaign in campaigns:
-        other = campaign.pool
-        if other is not pool and other.size:
-            common = float(np.minimum(pool.share, other.share).sum())
-            if common > SAME * min(pool.size, other.size):
-                return campaign
-    return None
+    return next((campaign for campaign in campaigns if _is_same(campaign.pool, pool)), None)
+
+
+def joins_strangers(campaigns: Iterable[Campaign], pool: Pool) -> bool:
+    """Whether a pool would join a confirmed campaign and others whom people were told of apart from it.
+
+    Each was grown from its own members just before, and does not fit the other: what both fit is a popular client.
+    """
+    told = [campaign for campaign in campaigns if campaign.is_listed and _is_same(campaign.pool, pool)]
+    return len(told) > 1 and any(campaign.status is Status.CONFIRMED for campaign in told)
+
+
+def _is_same(one: Pool, other: Pool) -> bool:
+    if one is other or not one.size:
+        return False
+    return float(np.minimum(one.share, other.share).sum()) > SAME * min(one.size, other.size)
 
 
 class Merged(NamedTuple):

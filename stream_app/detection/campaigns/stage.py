@@ -4,14 +4,13 @@ import numpy as np
 from msgspec import Struct, field
 
 from stream_app.detection.campaigns.assessment import assess, list_candidates, retract_or_keep
-from stream_app.detection.campaigns.cliques import expel_cliques
 from stream_app.detection.campaigns.growth import Pool, compete, grow
-from stream_app.detection.campaigns.identities import bring_back, follow_members
+from stream_app.detection.campaigns.identities import bring_back, expel, follow_members
 from stream_app.detection.campaigns.indicators import LEAST_PART, Exchange, Indicators, Partners, find_partners, keep
 from stream_app.detection.campaigns.kinships import share, weigh_partners
 from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
-from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, is_pool, merged, new_id, same_as, strongest
+from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, joins_strangers, merged, new_id, strongest
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 from stream_app.detection.campaigns.proofs import MIN_MEMBERS
 from stream_app.detection.campaigns.records import Campaign, Verdict
@@ -34,10 +33,6 @@ _WARM_ROUNDS = 3
 #: A look costs as much as there are tenants: fewer signals than this, or than this share of the tenants, can wait for
 #: the next tick, but no longer than an hour, and not while a campaign may be acted on.
 _FEW_SIGNALS, _FEW_SHARE, _LONGEST_WAIT_MS = 100, 0.05, 3_600_000
-#: A pool is searched for cliques anew when its size has changed by such a share and by so many members: that costs as
-#: much as growing it. And every hour, since a team is a small part of a large pool; at the next look, who has left may
-#: be back.
-_CHECKED_CHANGE, _CHECKED_LEAST, _CHECKED_MS = 0.02, 2.0, 3_600_000
 #: Smaller probabilities of membership are not remembered: they weigh nothing, and there is one for every tenant.
 _NOBODY = 1e-6
 #: Who belongs to no pool more than so much may be drawn into a control group.
@@ -214,23 +209,11 @@ class CampaignStage:
             grow(people, campaign.pool, _WARM_ROUNDS)
         pools = [campaign.pool for campaign in self.memory.campaigns]
         for pool, origin in fresh_pools(people, pools, self.memory.tried):
-            if not absorb(people, self.memory.campaigns, pool):
+            if not joins_strangers(self.memory.campaigns, pool) and not absorb(people, self.memory.campaigns, pool):
                 self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
         kept, gone = merged(people, self.memory.campaigns)
         self.memory.campaigns = strongest(kept)
-        for campaign in list(self.memory.campaigns):
-            change = abs(campaign.pool.size - campaign.checked_size)
-            is_same = change <= max(_CHECKED_CHANGE * campaign.checked_size, _CHECKED_LEAST)
-            if is_same and now_ms - campaign.checked_ms < _CHECKED_MS:
-                continue
-            expelled = expel_cliques(people, campaign.pool)
-            campaign.checked_size, campaign.checked_ms = campaign.pool.size, 0 if expelled else now_ms
-            for clique in expelled:
-                pool = Pool(clique.astype(np.float64))
-                grow(people, pool)  # which may swallow what it was taken from: then it is no pool of its own
-                if is_pool(pool) and not same_as(self.memory.campaigns, pool):
-                    origin = f"{campaign.campaign_id}:{np.flatnonzero(clique)[0]}"
-                    self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
+        expel(people, self.memory.campaigns, now_ms)
         compete([campaign.pool for campaign in self.memory.campaigns])
         follow_members(people, self.memory.campaigns, held, now_ms)
         bring_back(self.memory.campaigns, gone, held)

@@ -105,6 +105,7 @@ FEATURES = (
     Feature("account_surge_60s", "requests", 60, _NO_PRIOR, _MINUTES, recent=_LAST_MINUTES),
     # What is too little to tell in a minute adds up in ten.
     Feature("surge_600s", "requests", 600, _NO_PRIOR, _TEN_MINUTES, Counter.REQUESTS, recent=_LAST_BLOCKS),
+    Feature("account_surge_600s", "requests", 600, _NO_PRIOR, _TEN_MINUTES, recent=_LAST_BLOCKS),
 )
 
 CODES = tuple(feature.code for feature in FEATURES)
@@ -113,7 +114,8 @@ SHIFTS = tuple(
     (0 if f.window_s <= 60 else 1) if f.counter not in {None, Counter.ERRORS} and not f.recent else 2 for f in FEATURES
 )
 SUMS = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is not None)
-ACCOUNT_SURGE = CODES.index("account_surge_60s")
+#: Requests of a tenant's busiest account; the value is how many minutes they are over.
+ACCOUNT_SURGES = {index: f.window_s // 60 for index, f in enumerate(FEATURES) if f.code.startswith("account_surge")}
 GROWTH = CODES.index("growth_percent_7d")
 #: How a client asks. What it sends is no kind of its own: a longer conversation moves it, and what it gets, together.
 ASKING = frozenset(i for i, f in enumerate(FEATURES) if f.kind or f.code == "input_per_request_600s")

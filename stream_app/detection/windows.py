@@ -29,8 +29,8 @@ OTHER_MODELS = "other"
 #: 2^8 registers: 6.5 % standard error, exact below eight accounts, at most 168 bytes.
 _HLL_LOG2_SIZE = 8
 
-#: Accounts counted apart in a pane, and of a closed minute: the one that makes a tenant's excess is among the first.
-MAX_HEAVY, MAX_HEAVY_MINUTE = 6, 3
+#: Accounts counted apart in a pane (ten bytes each), and of a closed minute: whose a tenant's excess is, is among them.
+MAX_HEAVY, MAX_HEAVY_MINUTE = 32, 3
 
 #: Requests, input tokens, output tokens and denied requests by account (CRC-32): never more than there were, but less
 #: when an account was not among the heavy ones for a while.

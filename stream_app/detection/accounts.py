@@ -119,9 +119,7 @@ def own_surges(state: TenantState, account_id: str) -> list[tuple[int, float]]:
 def busiest(state: TenantState, place: int, but: Sequence[int] = ()) -> tuple[int, int]:
     """The busiest account (CRC-32) in a feature's minutes and its requests; ``but`` are accounts left out."""
     counted = requests_by_account(state, place)
-    account = max(
-        (known for known in counted if known not in but), key=lambda known: (counted[known], known), default=0
-    )
+    account = max(counted.keys() - but, key=lambda known: (counted[known], known), default=0)
     return account, counted.get(account, 0)
 
 

@@ -1,12 +1,13 @@
 """What could be found of bursts at all: ``python -m benchmarks.quality.bounds``.
 
-An ideal counter knows how each tenant's requests come (rate of the hour, sizes of sessions, pauses), and watches windows
-of many widths at every request. Each width has the level that ordinary requests reach so rarely that all together give
-one false alarm in 1,000 tenant-days. Prints the share of bursts that bring any window above its level in time, and while
-they last; rates of rare levels are continued from those of common ones, which fall by a constant factor.
+An ideal counter knows how each tenant's requests come (rate of the hour, sizes of sessions, pauses), and watches
+windows of many widths at every request. Each width has the level that ordinary requests reach so rarely that all
+together give one false alarm in 1,000 tenant-days. Prints the shares of bursts that bring any window above its level in
+time, and while they last; how rare the highest levels are is continued from lower ones, by a constant factor.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.quality.populations import KINDS, PAUSE_SIGMA, PEAK_HOUR, Floats, Rng
 from benchmarks.quality.surges import SIZES
@@ -16,8 +17,8 @@ FALSE_PER_DAY = 0.001 / len(WIDTHS_S)
 #: Bursts by times their own rate: how long they last, and how long after the tenth excess request is in time.
 BURSTS = {50: (180.0, 2.0), 5: (1_200.0, 60.0)}
 REQUESTS, TRIALS, DAY_S = 3_000_000, 1_000, 86_400.0
-#: Levels that were passed this often are continued to rarer ones.
-_OFTEN, _RARELY = 1_000, 30
+#: From levels that were passed so often, and from three at least.
+_RARELY, _OFTEN, _LEAST_LEVELS = 30, 1_000, 3
 
 
 def ordinary(rng: Rng, kind: str, rate: float, lasts_s: float) -> Floats:
@@ -32,10 +33,10 @@ def ordinary(rng: Rng, kind: str, rate: float, lasts_s: float) -> Floats:
     return np.sort(times[times < lasts_s])
 
 
-def counts(times: Floats, width_s: float) -> Floats:
+def counts(times: Floats, width_s: float) -> NDArray[np.int64]:
     """Requests in the window that ends with each request."""
-    found: Floats = np.arange(1, len(times) + 1) - np.searchsorted(times, times - width_s, side="right")
-    return found
+    counted: NDArray[np.int64] = np.arange(1, len(times) + 1) - np.searchsorted(times, times - width_s, side="right")
+    return counted
 
 
 def level(times: Floats, width_s: float) -> float:
@@ -45,10 +46,11 @@ def level(times: Floats, width_s: float) -> float:
     for value in range(2, int(reached.max()) + 1):
         at = times[reached >= value]
         passed = 1 + int((np.diff(at) > width_s).sum())
-        if _RARELY <= passed <= _OFTEN:
+        if passed >= _RARELY:
             values.append(value)
             rates.append(np.log(passed / days))
-    slope, start = np.polyfit(values, rates, 1)
+    highest = max(_LEAST_LEVELS, int(np.sum(np.exp(rates) * days <= _OFTEN)))
+    slope, start = np.polyfit(values[-highest:], rates[-highest:], 1)
     return float(np.ceil((np.log(FALSE_PER_DAY) - start) / slope))
 
 

@@ -13,7 +13,7 @@ SURGES = policy(
     features={
         code: {"floor": 6000, "small_floor": small_floor, "up_to": "observe"}
         for code, small_floor in (
-            *(("surge_60s", 15), ("account_surge_60s", 15)),
+            *(("surge_60s", 15), ("account_surge_60s", 15), ("surge_180s", 20)),
             *(("surge_600s", 30), ("account_surge_600s", 30)),
         )
     }
@@ -104,6 +104,22 @@ def test_what_is_too_little_for_a_minute_adds_up_in_ten() -> None:
     found = run(in_order(sessions, more), SURGES)
     assert {d.reasons[0].code for d in found if d.reasons} == {"surge_600s"}
     assert "2026-01-01T07:03" < found[0].issued_at < "2026-01-01T07:12"
+
+
+def test_a_burst_of_three_minutes_is_more_than_sessions_of_one() -> None:
+    """A minute of it is no more than a session, and ten dilute it."""
+    random, end_s = Random(11), 8 * HOUR_S
+    sessions = [
+        request
+        for minute in range(end_s // 60)
+        if (count := random.choice((0, 0, 0, 0, 1, 1, 1, 2, 8)))
+        for request in steady(minute * 60, minute * 60 + 50, 1.2 * count, name=f"m{minute}")
+    ]
+    assert not run(sessions, SURGES)
+    burst = steady(7 * HOUR_S, 7 * HOUR_S + 180, 30, name="burst")
+    found = run(in_order(sessions, burst), SURGES)
+    assert found[0].reasons[0].code == "surge_180s"
+    assert found[0].issued_at < "2026-01-01T07:03:00.000Z"
 
 
 def test_neither_a_newcomer_nor_a_crowd_surges() -> None:

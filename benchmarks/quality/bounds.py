@@ -3,7 +3,8 @@
 An ideal counter knows how each tenant's requests come (rate of the hour, sizes of sessions, pauses), and watches
 windows of many widths at every request. Each width has the level that ordinary requests reach so rarely that all
 together give one false alarm in 1,000 tenant-days. Prints the shares of bursts that bring any window above its level in
-time, and while they last; how rare the highest levels are is continued from lower ones, by a constant factor.
+time, and while they last; how rare the highest levels are is continued from lower ones, by a constant factor. Of wide
+windows of middling tenants too few levels are common enough for that: what is found at all of their 5x says nothing.
 """
 
 import numpy as np

@@ -54,7 +54,7 @@ _WORDS = {
     "attacks": "edits of one prompt, refused or with an elevated score",
     "refused_retries": "retries of a refused prompt",
     "surge": "requests, against the level of the last activity",
-    "account_surge": "requests of the busiest account, against its last half hour of activity",
+    "account_surge": "requests of the busiest account, against the level of its last activity",
 }
 _LEVEL = re.compile(r"\b(\w+) ≤ (\d+(?:\.\d+)?)")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from zlib import crc32
 
 from stream_app.detection.decisions import split_key
-from stream_app.detection.features import ACCOUNT_SURGE
+from stream_app.detection.features import ACCOUNT_SURGES
 from stream_app.detection.judgement import Scored, bar_of, reaching, score_values, step_reached, sum_values
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step, denies
@@ -18,7 +18,6 @@ MAX_UP, MAX_KNOWN = 3, 8
 EXPLAINING_SHARE = 0.8
 #: Whoever shares a tenant is there once a week: an account that works alone tonight is not its tenant.
 _SHARED_MINUTES = 7 * 1_440
-_SILENT = Minute()
 
 
 def fingerprint(account_id: str) -> int:
@@ -62,8 +61,8 @@ def is_responsible(  # noqa: PLR0917
 ) -> bool:
     """Whether an account (CRC-32) alone explains what ``scored`` reaches.
 
-    Without it nothing is reached, it has most of each excess, and it is not the tenant's only account. Whoever is set
-    ``apart`` is in neither.
+    Without it nothing is reached, it has most of each excess (the busiest account's count is its own anyway), and it is
+    not the tenant's only account. Whoever is set ``apart`` is in neither.
     """
     step = step_reached(policy, scored, steps)
     is_one_too_many = len(state.accounts) >= MAX_KNOWN and account not in map(fingerprint, state.accounts)
@@ -71,12 +70,16 @@ def is_responsible(  # noqa: PLR0917
         return False
     others = [*without(apart), account]
     rest = dict(sum_values(state, newest, others))
-    rest[ACCOUNT_SURGE] = busiest(state, others)[1]
+    rest |= {place: busiest(state, place, others)[1] for place in ACCOUNT_SURGES}
     for s in reaching(policy, scored, bar_of(step)):
-        excess = s.value - s.expectation.level(0.0)
-        if s.place not in rest or s.value - rest[s.place] < EXPLAINING_SHARE * excess:
+        share = s.value - rest.get(s.place, s.value)
+        if share <= 0 or (s.place not in ACCOUNT_SURGES and share < EXPLAINING_SHARE * _excess(s)):
             return False
     return step_reached(policy, score_values(state, policy, rest.items(), newest // PANES), steps) is None
+
+
+def _excess(scored: Scored) -> float:
+    return scored.value - scored.expectation.level(0.0)
 
 
 def responsible_account(  # noqa: PLR0917
@@ -107,22 +110,28 @@ def responsible_account(  # noqa: PLR0917
     return busy
 
 
-def own_surge(state: TenantState, account_id: str) -> tuple[int, float]:
-    """The feature of an account's requests in the minute closed last."""
-    counts = _closed(state).heavy.get(fingerprint(account_id))
-    return ACCOUNT_SURGE, counts.requests if counts else 0
+def own_surges(state: TenantState, account_id: str) -> list[tuple[int, float]]:
+    """The features of an account's requests in the minutes closed last."""
+    own = fingerprint(account_id)
+    return [(place, requests_by_account(state, place).get(own, 0)) for place in ACCOUNT_SURGES]
 
 
-def busiest(state: TenantState, but: Sequence[int] = ()) -> tuple[int, int]:
-    """The busiest account (CRC-32) of the minute closed last and its requests; ``but`` are accounts left out."""
-    counted = ((counts.requests, account) for account, counts in _closed(state).heavy.items() if account not in but)
-    requests, account = max(counted, default=(0, 0))
-    return account, requests
+def busiest(state: TenantState, place: int, but: Sequence[int] = ()) -> tuple[int, int]:
+    """The busiest account (CRC-32) in a feature's minutes and its requests; ``but`` are accounts left out."""
+    counted = requests_by_account(state, place)
+    account = max(counted.keys() - but, key=lambda known: (counted[known], known), default=0)
+    return account, counted.get(account, 0)
 
 
-def _closed(state: TenantState) -> Minute:
+def requests_by_account(state: TenantState, place: int) -> dict[int, int]:
+    """Requests in the minutes closed last, of the accounts (CRC-32) that were among the busiest of one."""
     windows = state.windows
-    return windows.minutes.get(windows.closed_minute) or _SILENT
+    closed, requests = windows.closed_minute, dict[int, int]()
+    for back in range(ACCOUNT_SURGES[place]):
+        if (minute := windows.minutes.get(closed - back)) is not None:
+            for account, counts in minute.heavy.items():
+                requests[account] = requests.get(account, 0) + counts.requests
+    return requests
 
 
 def note_accounts(state: TenantState, minute: int, closed: Minute) -> None:

@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 
-from stream_app.detection.accounts import busiest, note_accounts, own_surge, responsible_account, set_apart, without
+from stream_app.detection.accounts import (
+    busiest,
+    note_accounts,
+    own_surges,
+    requests_by_account,
+    responsible_account,
+    set_apart,
+    without,
+)
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
-from stream_app.detection.features import ACCOUNT_SURGE, FEATURES, MIN_SHAPE_REQUESTS
+from stream_app.detection.features import ACCOUNT_SURGES, FEATURES, MIN_SHAPE_REQUESTS
 from stream_app.detection.floors import is_known
 from stream_app.detection.growths import Growth
 from stream_app.detection.judgement import Scored, closed_values, score_values, step_reached
@@ -80,20 +88,21 @@ def _close_minute(  # noqa: PLR0917
         rules = rules.without_small_floors
         scored = score_values(state, rules, asked if is_up else served, minute)
     busy = _busiest(state, minute, closed, left_out)
-    asking = _asking(state, rules, busy, minute) if busy else []
+    is_muted = end_ms < muted_until_ms(state, policy, subject)
+    asking = [] if is_muted or not busy else _asking(state, rules, around.services, busy, minute)
     names = dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
     found = [_judge_account(Subject(tenant_id, name), state, policy, around.services, cause) for name in names]
     if standing is None or not denies(standing.rung):
-        learn(state, rules, minute, (_untold(state, served, block) if light else served) + busy)
+        told = _untold(state, served, block) if light else served
+        learn(state, rules, minute, told + [pair for pair in busy if pair not in asking])
     state.pending = []
-    is_muted = end_ms < muted_until_ms(state, policy, subject)
     if scored and not is_up and responsible_account(state, rules, None, cause.newest_pane, scored, rules.steps, apart):
         scored = []  # the account's next request tells its name
     if is_up or (scored and not is_muted):
         found.append(judge(subject, state, rules, [] if is_muted else scored, cause))
         if not is_muted:
             state.pending = _waiting(state, rules, scored, end_ms)
-    state.pending += [] if is_muted else asking
+    state.pending += asking
     _gather(state, minute, block, was_up=is_up, has_apart=bool(apart))
     forgotten = forget_old(state, tenant_id, end_ms)
     windows.forget(minute)
@@ -141,7 +150,7 @@ def _judge_account(
         if account_id in apart:
             closed = closed_values(state, cause.minute, services, without(apart, account_id)).asked
             values += [pair for pair in closed if FEATURES[pair[0]].counter is not None]
-            values.append(own_surge(state, account_id))
+            values += own_surges(state, account_id)
         scored = score_values(state, rules, values, cause.minute)
     return judge(subject, state, rules, scored, cause)
 
@@ -159,18 +168,22 @@ def _waiting(state: TenantState, policy: Policy, scored: list[Scored], now_ms: i
 
 
 def _busiest(state: TenantState, minute: int, closed: Minute | None, apart: Sequence[int]) -> list[tuple[int, float]]:
-    """Requests of the busiest account in a minute that had several, as far as all were counted apart."""
-    if closed is None or len(closed.heavy) < 2 or not state.windows.counts_all(minute):
+    """Requests of the busiest account in minutes that had several, if all of the last minute were counted apart."""
+    if closed is None or not state.shared_minute or not state.windows.counts_all(minute):
         return []
-    return [(ACCOUNT_SURGE, busiest(state, apart)[1])]
+    shared = [place for place in ACCOUNT_SURGES if len(requests_by_account(state, place)) > 1]
+    return [(place, busiest(state, place, apart)[1]) for place in shared]
 
 
 def _asking(
-    state: TenantState, policy: Policy, found: Sequence[tuple[int, float]], minute: int
+    state: TenantState, policy: Policy, services: Services, found: Sequence[tuple[int, float]], minute: int
 ) -> list[tuple[int, float]]:
-    """The same, if it reaches a rung: it waits for the account's next request, which tells its name."""
+    """What of the same reaches a rung: it waits for the account's next request, which tells its name.
+
+    Until then it is not learned, so that it is judged by what was known before.
+    """
     scored = score_values(state, policy, found, minute)
-    if not scored:
+    if not scored or services.is_everybody_busy(minute):
         return []
     steps = reachable(policy, state.standing, (minute + 1) * MINUTE_MS)
-    return list(found) if step_reached(policy, scored, steps) else []
+    return [(s.place, s.value) for s in scored if step_reached(policy, [s], steps)]

@@ -105,6 +105,9 @@ FEATURES = (
     Feature("account_surge_60s", "requests", 60, _NO_PRIOR, _MINUTES, recent=_LAST_MINUTES),
     # What is too little to tell in a minute adds up in ten.
     Feature("surge_600s", "requests", 600, _NO_PRIOR, _TEN_MINUTES, Counter.REQUESTS, recent=_LAST_BLOCKS),
+    Feature("account_surge_600s", "requests", 600, _NO_PRIOR, _TEN_MINUTES, recent=_LAST_BLOCKS),
+    # A burst of a few minutes that sessions of one could be, and that ten dilute.
+    Feature("surge_180s", "requests", 180, _NO_PRIOR, _MINUTES, Counter.REQUESTS, recent=_LAST_MINUTES),
 )
 
 CODES = tuple(feature.code for feature in FEATURES)
@@ -113,7 +116,8 @@ SHIFTS = tuple(
     (0 if f.window_s <= 60 else 1) if f.counter not in {None, Counter.ERRORS} and not f.recent else 2 for f in FEATURES
 )
 SUMS = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is not None)
-ACCOUNT_SURGE = CODES.index("account_surge_60s")
+#: Requests of a tenant's busiest account; the value is how many minutes they are over.
+ACCOUNT_SURGES = {index: f.window_s // 60 for index, f in enumerate(FEATURES) if f.code.startswith("account_surge")}
 GROWTH = CODES.index("growth_percent_7d")
 #: How a client asks. What it sends is no kind of its own: a longer conversation moves it, and what it gets, together.
 ASKING = frozenset(i for i, f in enumerate(FEATURES) if f.kind or f.code == "input_per_request_600s")
@@ -121,8 +125,8 @@ ASKING = frozenset(i for i, f in enumerate(FEATURES) if f.kind or f.code == "inp
 SHARES = frozenset(
     CODES.index(f"{name}_percent_600s") for name in ("refused", "logprobs", "jailbreak", "cot_elicitation")
 )
-#: Features learned when a minute closes, and those learned once every ten minutes.
-PER_MINUTE = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s <= 60)
+#: Features learned when a minute closes (of three minutes, whenever the last was active), and once every ten minutes.
+PER_MINUTE = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s <= 180)
 PER_TEN_MINUTES = tuple(index for index, feature in enumerate(FEATURES) if feature.window_s == 600)
 #: Shapes are judged every so many minutes, twice in the window that they are over; every minute while on a rung.
 SHAPE_MINUTES = 5

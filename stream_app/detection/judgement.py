@@ -27,12 +27,12 @@ from stream_app.detection.scorers import CountExpectation, Expectation, ShareExp
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
-from stream_app.detection.windows import PANES, Minute, Totals
+from stream_app.detection.windows import MIDDLE_MINUTES, PANES, Minute, Totals
 
 #: How many independent shapes three moving together are taken for.
 _TOGETHER_POWER = 1.5
 #: Of each sum: its place in ``FEATURES``, which window it is over, its counter (as a plain number, for speed).
-_WINDOWS_S = (10, 60, 600)
+_WINDOWS_S = (10, 60, 180, 600)
 _SUM_PLACES = tuple(
     (index, _WINDOWS_S.index(FEATURES[index].window_s), int(FEATURES[index].counter or 0)) for index in SUMS
 )
@@ -83,7 +83,10 @@ def sum_values(state: TenantState, newest: int, without: Sequence[int] = ()) -> 
     windows = state.windows
     last = max(windows.minutes, default=newest // PANES)
     return _values_of(
-        windows.sum_pane(newest, without), windows.sum_panes(newest, without), windows.sum_long(last, without)
+        windows.sum_pane(newest, without),
+        windows.sum_panes(newest, without),
+        windows.sum_from(last - MIDDLE_MINUTES + 1, last, without),
+        windows.sum_long(last, without),
     )
 
 
@@ -131,11 +134,12 @@ def closed_values(
         short = windows.sum_panes(minute * PANES + PANES - 1, without)
     else:
         short = closed.requests, closed.input_tokens, closed.output_tokens, closed.errors, closed.denied
+    middle = windows.sum_from(minute - MIDDLE_MINUTES + 1, minute, without)
     long = windows.sum_long(minute, without)
     peak, asked_peak = windows.peak_pane(minute, without)
-    served = asked = _values_of((peak,), short, long)
+    served = asked = _values_of((peak,), short, middle, long)
     if long[-1]:
-        asked = _values_of((asked_peak,), _asked(short), _asked(long))
+        asked = _values_of((asked_peak,), _asked(short), _asked(middle), _asked(long))
     watched = is_up(state)
     if minute % SHAPE_MINUTES != SHAPE_MINUTES - 1 and not watched:
         return ClosedMinute(served, asked)

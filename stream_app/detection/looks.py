@@ -6,7 +6,7 @@ from math import inf
 from stream_app.detection.accounts import busiest, fingerprint, responsible_account, set_apart, without
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
-from stream_app.detection.features import ACCOUNT_SURGE, Counter
+from stream_app.detection.features import ACCOUNT_SURGES, Counter
 from stream_app.detection.judgement import score_values, step_reached, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.lists import muted_until_ms, policy_for, soft_until_ms
@@ -74,9 +74,9 @@ def _judge(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause,
     if now_ms >= muted_until:
         values = sum_values(state, cause.newest_pane, without(apart, account_id))
         pending = state.pending if is_of_tenant else series_values(state, account_id, now_ms)
-        if is_of_tenant and busiest(state, without(apart))[0] != fingerprint(account_id):
-            waiting = [pair for pair in pending if pair[0] == ACCOUNT_SURGE]
-            pending = [pair for pair in pending if pair[0] != ACCOUNT_SURGE]
+        if is_of_tenant and pending:
+            waiting = [pair for pair in pending if _is_of_another(state, pair[0], account_id, apart)]
+            pending = [pair for pair in pending if pair not in waiting]
         scored = score_values(state, rules, values + pending, cause.minute)
         steps = reachable(rules, standing_of(state, subject), now_ms)
         if scored and step_reached(rules, scored, steps) and around.services.is_everybody_busy(now_ms // MINUTE_MS):
@@ -97,6 +97,11 @@ def _judge(tenant: Tenant, policy: Policy, around: PartitionState, cause: Cause,
     if is_anothers:
         tenant.holds_until_ms = 0  # that account's next request decides, and any may be that
     return decision
+
+
+def _is_of_another(state: TenantState, place: int, account_id: str, apart: Sequence[str]) -> bool:
+    """Whether a feature waits for a request of another account."""
+    return place in ACCOUNT_SURGES and busiest(state, place, without(apart))[0] != fingerprint(account_id)
 
 
 def _make_room(tenant: Tenant, policy: Policy, cause: Cause, apart: Sequence[str]) -> None:

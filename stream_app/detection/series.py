@@ -7,7 +7,8 @@ lately::
     no near one                      independent            may count as elevated, and then, if refused, as an attack
     near, same words and length      repeat                 a health check, a retry: no edit
     near, same body, about as long   edit                   a run grows by one
-    near, but other body or length   other material         a template, a conversation sent whole: a run shrinks by two
+    near, but other body or length   other material         a template, a conversation sent whole: a run shrinks by two;
+                                                            independent, unless it grew as a conversation does
 
 The result depends on the order of events, as everything does that compares with what came before; the order is the
 log's.
@@ -64,10 +65,11 @@ REFUSED_WORDS = frozenset({"content_filter", "refusal", "safety", "prohibited_co
 class SeriesCounts(NamedTuple):
     """Prompts of one account in an hour; each is a feature, higher is worse.
 
-    ``elevated``: independent prompts with an elevated score. ``edits``: edits of a run, from its third on.
-    ``refused_retries``: prompts near one that was just refused, from the fourth of a chain on, changed or not.
-    ``attacks``: those of ``edits`` that also were elevated or followed a refusal, and those of ``elevated`` that were
-    refused, from the fourth elevated one on: what neither a score nor a series nor a refusal says alone.
+    ``elevated``: prompts with an elevated score that are independent, or other material that did not grow. ``edits``:
+    edits of a run, from its third on. ``refused_retries``: prompts near one that was just refused, from the fourth of a
+    chain on, changed or not. ``attacks``: those of ``edits`` that also were elevated or followed a refusal, and those
+    of ``elevated`` that were refused, from the fourth elevated one on: what neither a score nor a series nor a refusal
+    says alone.
     """
 
     elevated: int = 0
@@ -207,7 +209,7 @@ def _compare(prompts: list[SeenPrompt], new: SeenPrompt, is_elevated: bool) -> S
         new.run = max(0, old.run - _MATERIAL_STEP)
         new.chain = old.chain
         # A conversation that is sent whole stays elevated once it was, and only grows.
-        return SeriesCounts(elevated=int(is_elevated and new.chars < old.chars))
+        return SeriesCounts(elevated=int(is_elevated and 0 <= new.chars <= old.chars))
     is_edit = (old.simhash, old.chars) != (new.simhash, new.chars)
     new.run = min(_LONGEST_RUN, old.run + is_edit)
     is_counted = is_edit and new.run >= MIN_RUN

@@ -7,7 +7,7 @@
                                       ^ watermark: M-2 is closed, M-1 and M take events in any order
 
 A minute closes when the watermark passes its end. Windows slide by panes: the 60 s window of pane N is N-5..N, the
-600 s window of minute M is M-9..M.
+600 s window of minute M is M-9..M, and that of 180 s M-2..M.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from stream_app.detection.shapes import Shape
 PANE_MS = 10_000
 MINUTE_MS = 60_000
 PANES = MINUTE_MS // PANE_MS
-LONG_MINUTES = 10
+MIDDLE_MINUTES, LONG_MINUTES = 3, 10
 #: Recent ids a pane remembers; a repeated event carries the same time, so its pane is where to look for it.
 MAX_PANE_IDS = 128
 #: Distinct models told apart in a minute or profile; all others count as one.
@@ -29,8 +29,8 @@ OTHER_MODELS = "other"
 #: 2^8 registers: 6.5 % standard error, exact below eight accounts, at most 168 bytes.
 _HLL_LOG2_SIZE = 8
 
-#: Accounts counted apart in a pane, and of a closed minute: the one that makes a tenant's excess is among the first.
-MAX_HEAVY, MAX_HEAVY_MINUTE = 6, 3
+#: Accounts counted apart in a pane (ten bytes each), and of a closed minute: whose a tenant's excess is, is among them.
+MAX_HEAVY, MAX_HEAVY_MINUTE = 32, 3
 
 #: Requests, input tokens, output tokens and denied requests by account (CRC-32): never more than there were, but less
 #: when an account was not among the heavy ones for a while.

@@ -81,7 +81,7 @@ def test_states_from_before_a_feature_go_on_and_learn_it() -> None:
         one, other = newest[name].baselines, older[name].baselines
         assert len(one) == len(other) == len(CODES)
         differing = {CODES[place] for place, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]}
-        assert differing <= {"surge_60s", "account_surge_60s", "surge_600s"}
+        assert differing <= {"surge_60s", "account_surge_60s", "surge_600s", "account_surge_600s", "surge_180s"}
         assert other[CODES.index("surge_60s")] is not None
 
 

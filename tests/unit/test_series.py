@@ -136,6 +136,31 @@ def test_answers_in_between_end_a_chain_unless_they_are_few(refused_of_ten: int,
     assert least <= counts(events).refused_retries <= most
 
 
+def other_suffixes(count: int, seed: int = 8) -> list[str]:
+    """One goal, and behind a colon a suffix of which every try replaces all words by others as long."""
+    rng = random.Random(seed)
+    goal = " ".join(made_up_words(rng, 100))
+    return [f"{goal}: {' '.join(made_up_words(rng, 8))}" for _ in range(count)]
+
+
+def test_a_goal_with_another_suffix_each_time_is_an_attack_where_score_and_refusal_agree() -> None:
+    texts = other_suffixes(20)
+    assert counts(request(text, score=0.9, refused=True) for text in texts) == SeriesCounts(
+        elevated=20, attacks=20 - MIN_ELEVATED
+    )
+    assert counts(request(text, score=0.9) for text in texts).attacks == 0
+    assert counts(request(text, refused=True) for text in texts) == SeriesCounts()
+
+
+def test_of_unknown_length_other_material_may_be_a_conversation_that_grows() -> None:
+    events = [request(text, score=0.9, refused=True) for text in other_suffixes(20)]
+    bare = [
+        msgspec.structs.replace(e, prompt=msgspec.structs.replace(e.prompt, chars=msgspec.UNSET))  # type: ignore[type-var]
+        for e in events
+    ]
+    assert counts(bare) == SeriesCounts(elevated=1)
+
+
 @pytest.mark.parametrize("template_words", [10, 40, 300])
 def test_a_template_with_other_material_is_no_series(template_words: int) -> None:
     rng = random.Random(4)

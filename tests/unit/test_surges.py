@@ -12,7 +12,10 @@ from tests.unit.streams import EventFields, decisions, in_order, new_detector, p
 SURGES = policy(
     features={
         code: {"floor": 6000, "small_floor": small_floor, "up_to": "observe"}
-        for code, small_floor in (("surge_60s", 15), ("account_surge_60s", 15), ("surge_600s", 30))
+        for code, small_floor in (
+            *(("surge_60s", 15), ("account_surge_60s", 15), ("surge_180s", 20)),
+            *(("surge_600s", 30), ("account_surge_600s", 30)),
+        )
     }
 )
 HALF_HOUR = Recent(30.0, 5.0, 60.0, 60.0)
@@ -34,13 +37,13 @@ def drawn(mean_sessions: float, most_of_session: int, count: int = 720) -> list[
     ]
 
 
-def noise(end_s: float, seed: int = 3) -> list[EventFields]:
-    """Six accounts of a big tenant, unevenly used."""
+def noise(end_s: float, seed: int = 3, accounts: int = 6, per_s: float = 0.06) -> list[EventFields]:
+    """Some accounts of a big tenant, unevenly used."""
     random = Random(seed)
     events = []
-    for n in range(6):
+    for n in range(accounts):
         at_s = 0.0
-        while (at_s := at_s + random.expovariate(0.06)) < end_s:
+        while (at_s := at_s + random.expovariate(per_s)) < end_s:
             events += steady(round(at_s, 3), at_s + 1, 60, "acme", f"u{n}", account_id=f"user-{n}")[:1]
     return in_order(events)
 
@@ -103,6 +106,22 @@ def test_what_is_too_little_for_a_minute_adds_up_in_ten() -> None:
     assert "2026-01-01T07:03" < found[0].issued_at < "2026-01-01T07:12"
 
 
+def test_a_burst_of_three_minutes_is_more_than_sessions_of_one() -> None:
+    """A minute of it is no more than a session, and ten dilute it."""
+    random, end_s = Random(11), 8 * HOUR_S
+    sessions = [
+        request
+        for minute in range(end_s // 60)
+        if (count := random.choice((0, 0, 0, 0, 1, 1, 1, 2, 8)))
+        for request in steady(minute * 60, minute * 60 + 50, 1.2 * count, name=f"m{minute}")
+    ]
+    assert not run(sessions, SURGES)
+    burst = steady(7 * HOUR_S, 7 * HOUR_S + 180, 30, name="burst")
+    found = run(in_order(sessions, burst), SURGES)
+    assert found[0].reasons[0].code == "surge_180s"
+    assert found[0].issued_at < "2026-01-01T07:03:00.000Z"
+
+
 def test_neither_a_newcomer_nor_a_crowd_surges() -> None:
     assert not run(in_order(steady(0, 1800, 20), steady(1800, 2400, 100, name="burst")), SURGES)
     tenants = [f"t{n}" for n in range(12)]
@@ -120,6 +139,47 @@ def runaway(per_minute: float = 80) -> list[EventFields]:
 def test_the_account_that_runs_away_inside_a_big_tenant_is_named() -> None:
     found = run(runaway(), SURGES)
     assert [(d.subject, d.action) for d in found][:1] == [("acme/user-4", Action.OBSERVE)]
+    assert {d.subject for d in found} == {"acme/user-4"}
+
+
+def test_it_is_named_where_forty_ask_in_the_same_minutes() -> None:
+    begin_s, end_s = 2 * HOUR_S, 2 * HOUR_S + 300
+    surge = steady(begin_s, end_s, 60, "acme", "runaway", account_id="user-4")
+    found = run(in_order(noise(end_s, accounts=40, per_s=0.03), surge, clock(end_s + 120)), SURGES)
+    assert {d.subject for d in found} == {"acme/user-4"}
+
+
+def test_what_an_account_does_too_little_of_for_a_minute_adds_up_in_ten() -> None:
+    random, end_s = Random(9), 6 * HOUR_S
+    sessions = [
+        request
+        for minute in range(end_s // 60)
+        for request in _session(minute, random.randrange(6), random.choice((4, 4, 4, 24)))
+    ]
+    more = steady(5 * HOUR_S, 5 * HOUR_S + 1200, 24, "acme", "more", account_id="user-4")
+    assert not run(in_order(sessions, clock(end_s)), SURGES)
+    found = run(in_order(sessions, more, clock(end_s)), SURGES)
+    assert (found[0].subject, found[0].reasons[0].code) == ("acme/user-4", "account_surge_600s")
+
+
+def _session(minute: int, account: int, count: int) -> list[EventFields]:
+    name = f"user-{account}"
+    return steady(minute * 60, minute * 60 + 50, 1.2 * count, "acme", f"m{minute}", account_id=name)
+
+
+@pytest.mark.parametrize(("requests", "subjects"), [(28, set()), (40, {"acme/user-4"})])
+def test_an_account_is_judged_by_what_was_known_before_its_surge(requests: int, subjects: set[str]) -> None:
+    begin_s = 3 * HOUR_S
+    surge = steady(begin_s, begin_s + 60, requests, "acme", "once", account_id="user-4")
+    found = run(in_order(noise(begin_s + 600), surge, clock(begin_s + 720)), SURGES)
+    assert {d.subject for d in found} == subjects
+
+
+def test_a_session_of_another_account_does_not_make_it_the_tenants() -> None:
+    begin_s = 3 * HOUR_S
+    other = steady(begin_s, begin_s + 60, 24, "acme", "other", account_id="user-2")
+    alone = policy(features={"account_surge_60s": {"floor": 6000, "small_floor": 15, "up_to": "observe"}})
+    found = run(in_order(runaway(60), other), alone)
     assert {d.subject for d in found} == {"acme/user-4"}
 
 

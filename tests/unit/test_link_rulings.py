@@ -135,7 +135,7 @@ class World:
             self.profiles.add(Signal(tenant_id, 0, 0, BEGIN_MS, 1, profile))
         pool = Pool(np.ones(len(self.profiles)))
         self.campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, pooled=["payer"])
-        self.campaign.proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "content")}
+        self.campaign.proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "genesis", "content")}
         self.campaign.members = {name: Member(name, 0.99, role, BEGIN_MS, {}) for name, role in everybody.items()}
 
     def found(self, rules: Policy | None = None) -> list[SharedLink]:

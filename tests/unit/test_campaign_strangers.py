@@ -149,3 +149,19 @@ def test_people_of_a_region_are_no_pool_of_one_operation_for_the_cards_of_its_of
     for _ in range(2):
         refit(people, pool)
     assert pooled_of(people, pool, {"payer", "network", "content"}) == ([], [])
+
+
+def test_cards_of_many_offices_in_a_region_are_no_pool_for_its_networks_nor_these_for_the_cards() -> None:
+    """Ten offices of ten with a card each, whose people live in the same thirty streets."""
+    profiles, rng = Profiles(), np.random.default_rng(5)
+    for number in range(1200):
+        profile = Profile(payment_fp=f"card-{number}", ip_prefixes=[f"home-{number}"], ja4=[f"client-{number % 4}"])
+        if number < 100:
+            profile.payment_fp = f"office-{number % 10}"
+            profile.ip_prefixes = [f"street-{rng.integers(30)}" for _ in range(3)]
+        profiles.add(Signal(f"t{number:04}", 0, 0, BEGIN_MS, 1, profile))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.where(np.arange(1200) < 100, 1.0, 0.0))
+    for _ in range(2):
+        refit(people, pool)
+    assert pooled_of(people, pool, {"payer", "network", "content"}) == ([], [])

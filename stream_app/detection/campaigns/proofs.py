@@ -176,7 +176,8 @@ def pooled_of(population: Population, pool: Pool, groups: Set[str]) -> Pooled:
     pooled = Pooled([], [])
     for kind in KINDS:
         if kind.is_hard and kind.group in groups:
-            others = [np.maximum(nats, 0.0) for group, nats in grouped.items() if group not in {kind.group, "content"}]
+            own = {kind.group, "content"} | (_REGIONAL if kind.group in _REGIONAL else set())
+            others = [np.maximum(nats, 0.0) for group, nats in grouped.items() if group not in own]
             linked = np.where(np.sum(others, axis=0) >= PROOF, pool.share, 0.0)
             bring = (grouped[kind.group] >= PROOF).astype(np.float64)
             if dot(linked, bring) < _LINKED_OTHERWISE * dot(pool.share, bring):

@@ -112,8 +112,8 @@ def test_a_pool_joins_strangers_that_holds_a_confirmed_campaign_and_others_told_
     assert not joins_strangers([customers, users], Pool(share(TENANTS, 60, 110)))
 
 
-def test_a_crowd_does_not_become_a_campaign_for_the_clique_that_is_taken_out_of_it() -> None:
-    """Sixty accounts of an operation, and forty-five of a campus, who were a pool with twenty of these."""
+def crowd_beside(status: Status) -> list[bool]:
+    """Who is in a crowd of a campus and twenty accounts of an operation, known by a campaign, without its cliques."""
     profiles, rng = Profiles(), np.random.default_rng(1)
     for number in range(800):
         profile = Profile(payment_fp=f"card-{number}", ip_prefixes=[f"home-{number // 2}"], ja4=[f"c-{number % 40}"])
@@ -124,9 +124,17 @@ def test_a_crowd_does_not_become_a_campaign_for_the_clique_that_is_taken_out_of_
             profile.ip_prefixes = [f"campus-{number % 3}"]
         profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 1, profile))
     everybody = population(profiles, np.ones(len(profiles), np.bool_))
-    operation = Campaign("c-operation", BEGIN_MS, Pool(share(800, 0, 60)))
+    operation = listed("c-operation", share(800, 0, 60), status)
     grow(everybody, operation.pool)
     crowd = Campaign("c-crowd", BEGIN_MS, Pool(share(800, 40, 105)))
     expel(everybody, [operation, crowd], BEGIN_MS)
     assert np.count_nonzero(operation.pool.share > 0.5) == 60
-    assert np.flatnonzero(crowd.pool.share > 0.5).tolist() == list(range(40, 105))
+    return [bool(one) for one in crowd.pool.share > 0.5]
+
+
+def test_a_crowd_does_not_become_a_confirmed_campaign_for_the_clique_that_is_taken_out_of_it() -> None:
+    assert crowd_beside(Status.CONFIRMED) == [40 <= number < 105 for number in range(800)]
+
+
+def test_two_honest_groups_are_parted_though_one_of_them_is_known_already() -> None:
+    assert not any(crowd_beside(Status.CANDIDATE)[60:])

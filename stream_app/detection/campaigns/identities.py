@@ -13,7 +13,7 @@ from stream_app.detection.campaigns.growth import MIN_POOL, Pool, copied, grow
 from stream_app.detection.campaigns.links import Population
 from stream_app.detection.campaigns.pools import SAME, is_pool, new_id, same_as
 from stream_app.detection.campaigns.profiles import Floats
-from stream_app.detection.campaigns.records import Campaign
+from stream_app.detection.campaigns.records import Campaign, Status
 
 #: A pool is searched for cliques anew when its size has changed by such a share and by so many members: that costs as
 #: much as growing it. And every hour, since a team is a small part of a large pool; at the next look, who has left may
@@ -24,7 +24,7 @@ _CHECKED_CHANGE, _CHECKED_LEAST, _CHECKED_MS = 0.02, 2.0, 3_600_000
 def expel(population: Population, campaigns: list[Campaign], now_ms: int) -> None:
     """Take the cliques out of each campaign's pool, and follow them as pools of their own.
 
-    A pool that without them would be another campaign's keeps them until the next look.
+    A pool that without them would be that of another campaign, a confirmed one, keeps them until the next look.
     """
     for campaign in list(campaigns):
         change = abs(campaign.pool.size - campaign.checked_size)
@@ -33,7 +33,7 @@ def expel(population: Population, campaigns: list[Campaign], now_ms: int) -> Non
             continue
         before = copied(campaign.pool)
         expelled = expel_cliques(population, campaign.pool)
-        if expelled and same_as(campaigns, campaign.pool):
+        if expelled and same_as((known for known in campaigns if known.status is Status.CONFIRMED), campaign.pool):
             campaign.pool, campaign.checked_ms = before, 0
             continue
         campaign.checked_size, campaign.checked_ms = campaign.pool.size, 0 if expelled else now_ms

@@ -7,6 +7,8 @@ time, and while they last; how rare the highest levels are is continued from low
 windows of middling tenants too few levels are common enough for that: what is found at all of their 5x says nothing.
 """
 
+import argparse
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,7 +75,8 @@ def found(rng: Rng, kind: str, rate: float, times: int, levels: dict[float, floa
 
 
 def main() -> None:
-    """Print a row for each size, kind and burst."""
+    """Print a row for each size, kind and burst as soon as it is known."""
+    argparse.ArgumentParser(prog="python -m benchmarks.quality.bounds", description=__doc__).parse_args()
     print("| Size, kind | Burst | In time | At all | Delay p50 |\n|---|--:|--:|--:|--:|")
     for size in ("small", "medium"):
         for kind in KINDS:

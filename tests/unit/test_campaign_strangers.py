@@ -5,7 +5,7 @@ import numpy as np
 from stream_app.detection.campaigns.growth import Pool, grow, refit
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.profiles import Profiles
-from stream_app.detection.campaigns.proofs import pooled_of
+from stream_app.detection.campaigns.proofs import Pooled, pooled_of
 from stream_app.detection.campaigns.records import Status
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import TICK_MS, CampaignStage
@@ -46,6 +46,15 @@ def teams(crowd: Crowd, count: int, each: int) -> set[str]:
     return {person.tenant_id for person in crowd.people[first:]}
 
 
+def pooled(profiles: Profiles, groups: set[str]) -> Pooled:
+    """Groups of links that are pools of values among the first hundred tenants."""
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.where(np.arange(len(profiles)) < 100, 1.0, 0.0))
+    for _ in range(2):
+        refit(people, pool)
+    return pooled_of(people, pool, groups)
+
+
 def looked_at(crowd: Crowd) -> tuple[CampaignStage, set[str]]:
     """The stage after looks at two days, and who was ever denied anything."""
     stage, acted = CampaignStage(), set()
@@ -81,7 +90,7 @@ def test_customers_of_a_product_are_no_operation_for_having_many_cards_together(
 
 
 def test_values_are_a_pool_among_those_whom_they_tie() -> None:
-    pooled = {}
+    found = {}
     for name in ("teams", "campaign"):
         crowd = Crowd(13)
         crowd.ordinary(500)
@@ -93,8 +102,8 @@ def test_values_are_a_pool_among_those_whom_they_tie() -> None:
         pool = Pool(np.array([float(one in names) for one in profiles.tenant_ids]))
         grow(people, pool)
         assert np.count_nonzero(pool.share > 0.5) > 100
-        pooled[name] = set(pooled_of(people, pool, HARD).several)
-    assert pooled == {"teams": set(), "campaign": HARD}
+        found[name] = set(pooled_of(people, pool, HARD).several)
+    assert found == {"teams": set(), "campaign": HARD}
 
 
 def test_a_campaign_does_not_get_back_the_customers_of_a_reseller_with_its_client() -> None:
@@ -125,11 +134,7 @@ def test_networks_of_neighbours_and_the_cards_of_a_company_are_no_pool_of_one_op
         elif number < 100:
             profile.ip_prefixes = [f"street-{rng.integers(30)}" for _ in range(3)]
         profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 1, profile))
-    people = population(profiles, np.ones(len(profiles), np.bool_))
-    pool = Pool(np.where(np.arange(900) < 100, 1.0, 0.0))
-    for _ in range(2):
-        refit(people, pool)
-    assert pooled_of(people, pool, HARD) == ([], [])
+    assert pooled(profiles, HARD) == ([], [])
 
 
 def test_people_of_a_region_are_no_pool_of_one_operation_for_the_cards_of_its_offices() -> None:
@@ -144,11 +149,7 @@ def test_people_of_a_region_are_no_pool_of_one_operation_for_the_cards_of_its_of
         if number < 20:
             profile.payment_fp = f"office-{number % 2}"
         profiles.add(Signal(f"t{number:04}", 0, 0, BEGIN_MS, 1, profile))
-    people = population(profiles, np.ones(len(profiles), np.bool_))
-    pool = Pool(np.where(np.arange(1200) < 100, 1.0, 0.0))
-    for _ in range(2):
-        refit(people, pool)
-    assert pooled_of(people, pool, {"payer", "network", "content"}) == ([], [])
+    assert pooled(profiles, {"payer", "network", "content"}) == ([], [])
 
 
 def test_cards_of_many_offices_in_a_region_are_no_pool_for_its_networks_nor_these_for_the_cards() -> None:
@@ -160,8 +161,4 @@ def test_cards_of_many_offices_in_a_region_are_no_pool_for_its_networks_nor_thes
             profile.payment_fp = f"office-{number % 10}"
             profile.ip_prefixes = [f"street-{rng.integers(30)}" for _ in range(3)]
         profiles.add(Signal(f"t{number:04}", 0, 0, BEGIN_MS, 1, profile))
-    people = population(profiles, np.ones(len(profiles), np.bool_))
-    pool = Pool(np.where(np.arange(1200) < 100, 1.0, 0.0))
-    for _ in range(2):
-        refit(people, pool)
-    assert pooled_of(people, pool, {"payer", "network", "content"}) == ([], [])
+    assert pooled(profiles, {"payer", "network", "content"}) == ([], [])

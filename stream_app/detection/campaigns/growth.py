@@ -134,7 +134,7 @@ def prior(population: Population, size: float) -> float:
 
 
 def copied(pool: Pool) -> Pool:
-    """The pool as it is now, to go back to."""
+    """The pool as it is now, to go back to; arrays are shared, since none is ever changed in place."""
     return replace(pool, weights=dict(pool.weights), nats=dict(pool.nats))
 
 

@@ -58,6 +58,27 @@ def test_a_small_team_that_only_its_own_card_ties_to_a_pool_is_left_out_of_it() 
     assert pool.share[is_theirs].mean() > 0.9
 
 
+def test_neighbours_of_a_campaigns_exits_bring_their_own_neighbours_into_no_pool() -> None:
+    crowd = Crowd(33)
+    quarters = np.array([f"street-{number}" for number in range(710)]).reshape(-1, 10)  # nine subscribers a street
+    for number in range(1600):
+        homes = crowd.rng.choice(quarters[number % len(quarters)], 4, replace=False)
+        added(crowd, 1, ip_prefixes=homes.tolist())
+    names = crowd.campaign(100, without=["ip_prefixes"])
+    exits = crowd.rng.choice(quarters[:23].ravel(), 40, replace=False)
+    for place, person in enumerate(crowd.people):
+        if person.tenant_id in names and crowd.rng.random() < 0.8:
+            links = person.links | {"ip_prefixes": crowd.rng.choice(exits, 3).tolist()}
+            crowd.people[place] = person._replace(links=links)
+    people, profiles = world(crowd)
+    is_theirs = those_with(profiles, names)
+    pool = Pool(is_theirs.astype(np.float64))
+    for _ in range(4):
+        grow(people, pool)
+    assert pool.share[is_theirs].mean() > 0.9
+    assert (pool.share[~is_theirs] > 0.5).sum() <= 5
+
+
 def test_how_many_lack_a_link_is_learned_from_those_whom_something_else_holds() -> None:
     card = next(kind for kind in KINDS if kind.name == "payment")
     values = np.array([7] * 30 + list(range(100, 170)), np.int64)  # 30 with the pool's card, ten of whom are held by it

@@ -38,6 +38,9 @@ def test_a_popular_client_and_an_hour_of_creation_make_a_member_of_nobody_who_is
 def test_acting_takes_two_kinds_of_evidence_and_blocking_content_and_a_hard_link() -> None:
     assert role_of(payer=6.0, client=3.0) is Role.ACT
     assert role_of(client=5.0, genesis=5.0) is Role.MEMBER
+    assert role_of(network=7.0, client=2.5) is Role.MEMBER
+    assert role_of(network=7.0, client=2.5, genesis=2.5) is Role.ACT
+    assert role_of(network=7.0, client=5.0) is Role.ACT
     assert role_of(0.99999, payer=6.0, client=3.0, content=4.0) is Role.BLOCK
 
 

@@ -31,6 +31,9 @@ _HELD = 1.0
 #: say more, a wrapper of forty accounts and of nobody else hardly outweighs the odds against them: whoever is in doubt
 #: counts as an outsider in part, so that its wrappers look common, and the pool melts away.
 _LEAST_CHANCE = 0.25
+#: Chance that who belongs to a pool with his networks belongs to it without them, from which he tells what networks it
+#: has: neighbours of a campaign's exits had one in a thousand, members with another link one in ten.
+_OTHERWISE = 0.05
 #: Log odds of who cannot belong to a pool, as nobody can when it has vanished: beyond this nothing changes any more.
 NEVER = -30.0
 
@@ -96,6 +99,8 @@ def refit(population: Population, pool: Pool, kinds: Sequence[Kind] = KINDS) -> 
         if others:
             held = base + total(population, {k: v for k, v in pool.nats.items() if k in others}) > 0
             teaching = np.where(held, counted, 0.0)
+        elif kind.group == "network" and pool.has_links and trusted:
+            teaching = _teachers_of_networks(counted, trusted[kind.group])
         weights = pool.weights.get(kind.name, Weights())
         least = UNSEEN if pool.has_links else _LEAST_CHANCE
         fitted = fit(
@@ -120,6 +125,16 @@ def _trusted(pool: Pool, counted: Floats, base: float) -> dict[str, Floats]:
     for group, nats in grouped.items():
         trusted[group][members] = counted[members] / (1.0 + np.exp(np.clip(nats - whole, -30, 30)))
     return trusted
+
+
+def _teachers_of_networks(counted: Floats, trusted: Floats) -> Floats:
+    """Members whom not only their networks bring in, unless they are the smaller part.
+
+    People have several networks, and in each neighbours who have others: a pool would grow along them as long as it
+    likes, and lose members who lack what its new ones have.
+    """
+    teachers = np.where(trusted >= _OTHERWISE * counted, counted, 0.0)
+    return teachers if 2.0 * teachers.sum() >= counted.sum() else counted
 
 
 def is_hard(population: Population, pool: Pool, counted: Floats) -> bool:

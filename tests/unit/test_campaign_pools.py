@@ -6,8 +6,9 @@ from stream_app.detection.campaigns.cliques import expel_cliques
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.likelihoods import Weights, by_group, fit
 from stream_app.detection.campaigns.links import KINDS, Population, incidence, population
-from stream_app.detection.campaigns.pools import Tried, fresh_pools, is_habit
+from stream_app.detection.campaigns.pools import Tried, fresh_pools, is_habit, leave_strangers
 from stream_app.detection.campaigns.profiles import Flags, Profiles
+from stream_app.detection.campaigns.records import Campaign, Status
 from tests.unit.campaign_worlds import Crowd
 
 
@@ -56,6 +57,33 @@ def test_a_small_team_that_only_its_own_card_ties_to_a_pool_is_left_out_of_it() 
     assert any((clique & is_team).sum() == len(team) for clique in expelled)
     assert pool.share[is_team].max() < 0.5
     assert pool.share[is_theirs].mean() > 0.9
+
+
+def test_a_larger_pool_is_parted_from_a_confirmed_campaign_whose_members_do_not_fit_its_others() -> None:
+    crowd = Crowd(24)
+    crowd.ordinary(600)
+    names = crowd.campaign(40, share=0.8)
+    customers = added(crowd, 120, ja4=["product"], systems=["product"], ip_prefixes=["gateway"])
+    people, profiles = world(crowd)
+    is_theirs, is_customer = those_with(profiles, names), those_with(profiles, customers)
+    campaign = Campaign("c-1", 0, Pool(is_theirs.astype(np.float64)), status=Status.CONFIRMED)
+    grow(people, campaign.pool)
+    pool = Pool((is_theirs | is_customer).astype(np.float64))
+    leave_strangers(people, [campaign], pool)
+    assert pool.share[is_theirs].max() < 0.5
+    assert pool.share[is_customer].mean() > 0.9
+
+
+def test_a_part_of_a_campaign_stays_in_the_pool_of_all() -> None:
+    crowd = Crowd(25)
+    crowd.ordinary(600)
+    names = crowd.campaign(120, share=0.8)
+    people, profiles = world(crowd)
+    is_theirs, is_part = those_with(profiles, names), those_with(profiles, set(sorted(names)[:40]))
+    campaign = Campaign("c-1", 0, Pool(is_part.astype(np.float64)), status=Status.CONFIRMED)
+    pool = Pool(is_theirs.astype(np.float64))
+    leave_strangers(people, [campaign], pool)
+    assert (pool.share == is_theirs).all()
 
 
 def test_neighbours_of_a_campaigns_exits_bring_their_own_neighbours_into_no_pool() -> None:

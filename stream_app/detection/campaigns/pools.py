@@ -29,6 +29,8 @@ MIN_BESIDE_CLIENT = 1.0
 SAME = 0.5
 #: Pools followed at a time, the strongest; each costs some hundredths of a second a tick per 10,000 tenants.
 MAX_CAMPAIGNS = 60
+#: How often what others have in common is fitted: it settles after three times.
+_FITS = 3
 #: Probability given to tenants that only a card joins: rather in than out, and enough for a person to be told.
 _SIMPLEST = 0.6
 
@@ -83,6 +85,23 @@ def fresh_pools(population: Population, known: list[Pool], tried: Tried) -> list
     return found
 
 
+def leave_strangers(population: Population, campaigns: Iterable[Campaign], pool: Pool) -> None:
+    """Part a pool from the confirmed campaigns that are its smaller part and do not fit its others.
+
+    A campaign was grown from its own members just before. Two crowds with clients and prompts of their own may be one
+    pool, in which each value is that of some; a campaign would take the customers of a product with it.
+    """
+    for campaign in campaigns:
+        if campaign.status is Status.CONFIRMED and _is_same(campaign.pool, pool) and 2 * campaign.pool.size < pool.size:
+            theirs = campaign.pool.share > 0.5
+            others = Pool(np.where(theirs, 0.0, pool.share), has_links=pool.has_links)
+            for _ in range(_FITS):
+                refit(population, others)
+            if 2 * np.count_nonzero(others.odds[theirs] > 0) < np.count_nonzero(theirs):
+                grow(population, others, rounds=2)
+                pool.share, pool.weights, pool.nats, pool.odds = others.share, others.weights, others.nats, others.odds
+
+
 def absorb(population: Population, campaigns: Iterable[Campaign], pool: Pool) -> Campaign | None:
     """Put a pool into the campaign it is the same as, if any; then that one is grown again from both."""
     campaign = same_as(campaigns, pool)
@@ -128,6 +147,7 @@ def merged(people: Population, campaigns: Sequence[Campaign]) -> Merged:
     gone: list[tuple[Campaign, Campaign]] = []
     for campaign in sorted(campaigns, key=lambda one: one.status is Status.CANDIDATE):
         if is_pool(campaign.pool) and (campaign.is_listed or not is_habit(campaign.pool)):
+            leave_strangers(people, kept.values(), campaign.pool)
             into = absorb(people, kept.values(), campaign.pool)
             if into is None:
                 kept[campaign.campaign_id] = campaign

@@ -10,7 +10,16 @@ from stream_app.detection.campaigns.indicators import LEAST_PART, Exchange, Indi
 from stream_app.detection.campaigns.kinships import share, weigh_partners
 from stream_app.detection.campaigns.links import GROUPS, Population, population
 from stream_app.detection.campaigns.opinions import Opinion, Ranking, hear
-from stream_app.detection.campaigns.pools import Tried, absorb, fresh_pools, joins_strangers, merged, new_id, strongest
+from stream_app.detection.campaigns.pools import (
+    Tried,
+    absorb,
+    fresh_pools,
+    joins_strangers,
+    leave_strangers,
+    merged,
+    new_id,
+    strongest,
+)
 from stream_app.detection.campaigns.profiles import Flags, Floats, Profiles
 from stream_app.detection.campaigns.proofs import MIN_MEMBERS
 from stream_app.detection.campaigns.records import Campaign, Verdict
@@ -209,6 +218,7 @@ class CampaignStage:
             grow(people, campaign.pool, _WARM_ROUNDS)
         pools = [campaign.pool for campaign in self.memory.campaigns]
         for pool, origin in fresh_pools(people, pools, self.memory.tried):
+            leave_strangers(people, self.memory.campaigns, pool)
             if not joins_strangers(self.memory.campaigns, pool) and not absorb(people, self.memory.campaigns, pool):
                 self.memory.campaigns.append(Campaign(new_id(origin, now_ms), now_ms, pool))
         kept, gone = merged(people, self.memory.campaigns)

@@ -41,6 +41,7 @@ def test_acting_takes_two_kinds_of_evidence_and_blocking_content_and_a_hard_link
     assert role_of(network=7.0, client=2.5) is Role.MEMBER
     assert role_of(network=7.0, client=2.5, genesis=2.5) is Role.ACT
     assert role_of(network=7.0, client=5.0) is Role.ACT
+    assert role_of(network=5.0, client=8.0) is Role.MEMBER
     assert role_of(0.99999, payer=6.0, client=3.0, content=4.0) is Role.BLOCK
 
 

@@ -12,9 +12,9 @@ from stream_app.detection.campaigns.proofs import BEYOND_A_PAIR, tied_by
 MEMBER_SHARE = 0.3
 #: Expected share of strangers in the act set as a whole, and odds that each of its members has at least.
 ACT_ERROR, ACT_ODDS = 0.002, 50.0
-#: Groups of own evidence that acting takes, and one more where networks and what strangers share are all there is, and
-#: not even with so many nats: neighbours of a campaign's exits use popular clients, too.
-ACT_GROUPS, _RARE_NATS = 2, 4.0
+#: Groups of own evidence that acting takes, and one more where networks and what strangers share are all there is, or a
+#: client or an hour with so many nats and networks with so many: neighbours of a campaign's exits use its client, too.
+ACT_GROUPS, _RARE_NATS, _NETWORK_NATS = 2, 4.0, 6.0
 #: Odds, groups of links and nats of own content that a block takes.
 BLOCK_ODDS, BLOCK_GROUPS = 10_000.0, 3
 #: Nats by which a group counts as a member's own evidence.
@@ -30,6 +30,7 @@ _LEAST_HELD = 5
 _CLIENT_KINDS = tuple(kind.name for kind in KINDS if kind.group == "client" and kind.is_seed)
 _HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in KINDS if kind.is_hard)]
 _CONTENT = GROUPS.index("content")
+_NETWORK = GROUPS.index("network")
 _NO_NETWORK = [*(group for group in _HARD if GROUPS[group] != "network"), _CONTENT]
 _HARD_KINDS = tuple((kind.name, GROUPS.index(kind.group)) for kind in KINDS if kind.is_hard)
 
@@ -91,7 +92,8 @@ def roles(
     own = nats >= OWN_NATS
     strong = own[_HARD].any(axis=0) | own[_CONTENT]
     odds = share / np.maximum(1.0 - share, 1e-12)
-    has_more = own[_NO_NETWORK].any(axis=0) | (nats[_SOFT] >= _RARE_NATS).any(axis=0)
+    is_rare = (nats[_SOFT] >= _RARE_NATS).any(axis=0) & (nats[_NETWORK] >= _NETWORK_NATS)
+    has_more = own[_NO_NETWORK].any(axis=0) | is_rare
     needed = np.where(has_more, ACT_GROUPS, ACT_GROUPS + 1)
     may_act = strong & tied & (own.sum(axis=0) >= needed) & (odds >= ACT_ODDS)
     may_act = _within_error(share, may_act)

@@ -3,6 +3,7 @@
 import pytest
 from msgspec import UNSET
 
+from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import CODES
 from stream_app.detection.policy import Policy, PolicyError, load_policy
@@ -131,3 +132,10 @@ def test_less_than_ten_times_as_much_as_usual_denies_nobody() -> None:
     nine, fifty = ({d.action for d in run(job_after(14_400, 20, 20 * times), POLICY)} for times in (8, 50))
     assert nine == {Action.OBSERVE}
     assert Action.THROTTLE in fifty
+
+
+def test_by_default_less_than_five_requests_a_second_throttle_nobody() -> None:
+    policy = load_policy(DEFAULT_POLICY.read_text(), "default")
+    few, many = ({d.action for d in run(job_after(36_000, 2, per_minute), policy)} for per_minute in (140, 600))
+    assert few == {Action.OBSERVE}
+    assert Action.THROTTLE in many

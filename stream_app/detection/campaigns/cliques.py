@@ -29,6 +29,8 @@ _HARD_KINDS = tuple(kind for kind in KINDS if kind.is_hard)
 _LARGE_KINDS = tuple(kind for kind in KINDS if kind.is_hard or kind.name == "ja4")
 #: Cards tie to devices, devices to networks, and these to the other cards.
 _TIED_ROUNDS = 3
+#: And what they have in common reaches the others of their kind.
+_ALIKE_ROUNDS = 5
 #: Nats a member that the others of one operation have in common with a part of it, beside client and hour.
 _OF_ONE_HAND = 1.0
 
@@ -75,7 +77,7 @@ def _expel_strangers(population: Population, pool: Pool) -> list[Flags]:
         if tried == MAX_TRIED:
             break
         tried += 1
-        part = (_tied_to(population, start) & likely) | start
+        part = (_like(population, _tied_to(population, start) | start) & likely) | start
         seen |= part
         rest = _without(pool, part)
         if np.count_nonzero(part) > MAX_PART * np.count_nonzero(likely) or rest.size < MIN_POOL:
@@ -98,6 +100,14 @@ def _tied_to(population: Population, start: Flags) -> Flags:
     grow(population, pool, _TIED_ROUNDS, _HARD_KINDS)
     tied: Flags = pool.share > 0.5
     return tied
+
+
+def _like(population: Population, part: Flags) -> Flags:
+    """Who is like these in anything: a school's other campus, or a fleet's last three, would speak for them."""
+    pool = Pool(part.astype(np.float64))
+    grow(population, pool, _ALIKE_ROUNDS)
+    alike: Flags = pool.share > 0.5
+    return alike
 
 
 def _firm(rest: Pool, part: Flags) -> float:

@@ -29,7 +29,7 @@ _HARD_KINDS = tuple(kind for kind in KINDS if kind.is_hard)
 _LARGE_KINDS = tuple(kind for kind in KINDS if kind.is_hard or kind.name == "ja4")
 #: Cards tie to devices, devices to networks, and these to the other cards.
 _TIED_ROUNDS = 3
-#: And what they have in common reaches the others of their kind.
+#: And all that these have in common to others of their kind: a school's other campus would speak for this one.
 _ALIKE_ROUNDS = 5
 #: Nats a member that the others of one operation have in common with a part of it, beside client and hour.
 _OF_ONE_HAND = 1.0
@@ -77,7 +77,8 @@ def _expel_strangers(population: Population, pool: Pool) -> list[Flags]:
         if tried == MAX_TRIED:
             break
         tried += 1
-        part = (_like(population, _tied_to(population, start) | start) & likely) | start
+        tied = _grown_from(population, start, _TIED_ROUNDS, _HARD_KINDS) | start
+        part = (_grown_from(population, tied, _ALIKE_ROUNDS, KINDS) & likely) | start
         seen |= part
         rest = _without(pool, part)
         if np.count_nonzero(part) > MAX_PART * np.count_nonzero(likely) or rest.size < MIN_POOL:
@@ -94,20 +95,12 @@ def _without(pool: Pool, part: Flags) -> Pool:
     return Pool(np.where(part, 0.0, pool.share), pool.has_links, dict(pool.weights), dict(pool.nats))
 
 
-def _tied_to(population: Population, start: Flags) -> Flags:
-    """Who shares cards, devices and networks with these, or with others who do."""
+def _grown_from(population: Population, start: Flags, rounds: int, kinds: Sequence[Kind]) -> Flags:
+    """Who fits these by links of some kinds, or others who do."""
     pool = Pool(start.astype(np.float64))
-    grow(population, pool, _TIED_ROUNDS, _HARD_KINDS)
-    tied: Flags = pool.share > 0.5
-    return tied
-
-
-def _like(population: Population, part: Flags) -> Flags:
-    """Who is like these in anything: a school's other campus, or a fleet's last three, would speak for them."""
-    pool = Pool(part.astype(np.float64))
-    grow(population, pool, _ALIKE_ROUNDS)
-    alike: Flags = pool.share > 0.5
-    return alike
+    grow(population, pool, rounds, kinds)
+    grown: Flags = pool.share > 0.5
+    return grown
 
 
 def _firm(rest: Pool, part: Flags) -> float:

@@ -134,7 +134,7 @@ def test_less_than_ten_times_as_much_as_usual_denies_nobody() -> None:
     assert Action.THROTTLE in fifty
 
 
-def test_by_default_less_than_five_requests_a_second_throttle_nobody() -> None:
+def test_by_default_a_few_requests_a_second_throttle_nobody_however_few_are_usual() -> None:
     policy = load_policy(DEFAULT_POLICY.read_text(), "default")
     few, many = ({d.action for d in run(job_after(36_000, 2, per_minute), policy)} for per_minute in (140, 600))
     assert few == {Action.OBSERVE}

@@ -31,8 +31,8 @@ _HELD = 1.0
 #: say more, a wrapper of forty accounts and of nobody else hardly outweighs the odds against them: whoever is in doubt
 #: counts as an outsider in part, so that its wrappers look common, and the pool melts away.
 _LEAST_CHANCE = 0.25
-#: Chance that who belongs to a pool with his networks belongs to it without them, from which he tells what networks it
-#: has: neighbours of a campaign's exits had one in a thousand, members with another link one in ten.
+#: Part of his chance to belong to a pool that is left without his networks, from which he tells what networks it has.
+#: Who has nothing else in common keeps that of any tenant, less what he lacks; set on neighbours of a campaign's exits.
 _OTHERWISE = 0.05
 #: Log odds of who cannot belong to a pool, as nobody can when it has vanished: beyond this nothing changes any more.
 NEVER = -30.0

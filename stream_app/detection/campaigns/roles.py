@@ -14,6 +14,7 @@ MEMBER_SHARE = 0.3
 ACT_ERROR, ACT_ODDS = 0.002, 50.0
 #: Groups of own evidence that acting takes, and one more where networks and what strangers share are all there is, or a
 #: client or an hour with so many nats and networks with so many: neighbours of a campaign's exits use its client, too.
+#: Of a dozen honest ones in made-up worlds some had 8 nats of a client and some 7 of networks, and one had both.
 ACT_GROUPS, _RARE_NATS, _NETWORK_NATS = 2, 4.0, 6.0
 #: Odds, groups of links and nats of own content that a block takes.
 BLOCK_ODDS, BLOCK_GROUPS = 10_000.0, 3
@@ -86,8 +87,8 @@ def roles(
     Where no links hold a campaign (``is_held``), who has neither content nor a hard link of his own is no member.
     Where they do, ``own_client`` marks those whose client is the campaign's own.
     The act set is the largest whose mean error stays within ``ACT_ERROR``, of members with two kinds of evidence of
-    their own, one of them a link that strangers do not share, or the campaign's content; they are ``tied`` to more than
-    one other.
+    their own, one of them a link that strangers do not share, or the campaign's content, and mostly three where
+    networks are the only such one; they are ``tied`` to more than one other.
     """
     own = nats >= OWN_NATS
     strong = own[_HARD].any(axis=0) | own[_CONTENT]

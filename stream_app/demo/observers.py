@@ -4,6 +4,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import datetime
+from http.client import HTTPException
 from threading import Event, Thread
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ class WorkerFace:
         try:
             with urllib.request.urlopen(f"{self._address}/metrics", timeout=_TIMEOUT_S) as answer:  # noqa: S310
                 text = answer.read().decode()
-        except OSError:
+        except (OSError, HTTPException):  # half an answer, of a worker that died meanwhile
             return None
         counted: dict[str, int] = {}
         for family in text_string_to_metric_families(text):

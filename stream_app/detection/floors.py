@@ -57,8 +57,7 @@ def shifts(state: TenantState, minute: int) -> Shifts:
 
 def is_known(state: TenantState) -> bool:
     """Whether enough has been seen of a tenant for its own level to count."""
-    baseline = state.baselines[_REQUESTS_60S] if state.baselines else None
-    return baseline is not None and baseline.weight >= KNOWN_MINUTES
+    return known(state) is not Known.NOT
 
 
 def known(state: TenantState) -> Known:

@@ -23,6 +23,8 @@ from stream_app.detection.campaigns.ratios import UNSEEN, Numbers, dot, excess_o
 _LEAST, _MOST = 0.02, 0.995
 #: And that of taking no part stays where a few rounds bring it back: extraction begins long after the accounts do.
 _MOST_WITHOUT = 0.9
+#: Rounds of fitting after which weights have settled.
+SETTLING_ROUNDS = 3
 _MAX_EXPONENT = 30.0
 #: Times chance, beyond its spread, that members carry a value that is the pool's own: a wrapper of half a dozen members
 #: at least, and of nobody else. What is carried a little more often than by chance adds up in whoever asks much.

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from stream_app.detection.campaigns.growth import Pool, grow, refit
-from stream_app.detection.campaigns.likelihoods import by_group
+from stream_app.detection.campaigns.likelihoods import SETTLING_ROUNDS, by_group
 from stream_app.detection.campaigns.links import CONTENT_KINDS, Population
 from stream_app.detection.campaigns.records import Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT, carriers_of, seeds
@@ -29,8 +29,6 @@ MIN_BESIDE_CLIENT = 1.0
 SAME = 0.5
 #: Pools followed at a time, the strongest; each costs some hundredths of a second a tick per 10,000 tenants.
 MAX_CAMPAIGNS = 60
-#: How often what others have in common is fitted: it settles after three times.
-_FITS = 3
 #: Probability given to tenants that only a card joins: rather in than out, and enough for a person to be told.
 _SIMPLEST = 0.6
 
@@ -95,7 +93,7 @@ def leave_strangers(population: Population, campaigns: Iterable[Campaign], pool:
         if campaign.status is Status.CONFIRMED and _is_same(campaign.pool, pool) and 2 * campaign.pool.size < pool.size:
             theirs = campaign.pool.share > 0.5
             others = Pool(np.where(theirs, 0.0, pool.share), has_links=pool.has_links)
-            for _ in range(_FITS):
+            for _ in range(SETTLING_ROUNDS):
                 refit(population, others)
             if 2 * np.count_nonzero(others.odds[theirs] > 0) < np.count_nonzero(theirs):
                 grow(population, others, rounds=2)

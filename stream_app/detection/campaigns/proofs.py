@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from stream_app.detection.campaigns.growth import COUNTS_FROM, Pool
-from stream_app.detection.campaigns.likelihoods import Weights, by_group, fit
+from stream_app.detection.campaigns.likelihoods import SETTLING_ROUNDS, Weights, by_group, fit
 from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
 from stream_app.detection.campaigns.ratios import OWN_RATIO, dot, ratios
@@ -40,8 +40,6 @@ BEYOND_A_PAIR = 2
 #: So many of those who bring a pool's values must have other links in common with it, too: with one other link on half
 #: of its accounts it is a half; in a region whose offices had cards it was 17 %.
 _LINKED_OTHERWISE = 0.25
-#: How often what a group of links has in common is fitted, to learn how many lack it: it settles after three times.
-_FITS = 3
 #: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
 #: customer of a product has in common that reaches us through the product's gateway.
 ORIGINS = frozenset({"payer", "device", "genesis"})
@@ -124,7 +122,7 @@ def _on_their_own(population: Population, pool: Pool, group: str, nats: Floats) 
     for kind in KINDS:
         if kind.group == group and kind.is_hard:
             links, weights = population.links[kind.name], Weights()
-            for _ in range(_FITS):
+            for _ in range(SETTLING_ROUNDS):
                 apart[kind.name], weights = fit(links, kind, counted, weights)
             is_tied = tied_by(links, counted > 0.5, BEYOND_A_PAIR)
             apart[kind.name] = np.where(is_tied, apart[kind.name], np.minimum(apart[kind.name], 0.0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_app.detection.campaigns.assessment import retract_or_keep
-from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine, kind_of
 from stream_app.detection.campaigns.customers import Customer, customers_of
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import Population, population
@@ -119,6 +119,16 @@ def test_what_comes_through_one_gateway_is_held_by_how_accounts_came_to_be() -> 
         groups = examine(found.people, found.profiles, found.pool, {}).proofs.keys()
         assert {"network", "client", "content"} <= groups
         assert is_held(groups, ["network"]) is bool(devices)
+
+
+def test_a_card_that_pays_for_some_says_nothing_of_how_the_others_came_to_be() -> None:
+    kinds = []
+    for devices in (0, 6):
+        found = world(90, 40, devices=devices)
+        findings = examine(found.people, found.profiles, found.pool, {})
+        assert (findings.single, findings.explanations) == (["payer"], [])
+        kinds.append(kind_of(findings, findings.proofs.keys(), {*findings.pooled}, 90))
+    assert kinds == [CampaignKind.COHORT, CampaignKind.DISTILLATION]
 
 
 def test_few_prompts_do_not_make_public_material_clear() -> None:

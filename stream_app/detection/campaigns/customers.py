@@ -22,6 +22,7 @@ from stream_app.detection.campaigns.proofs import (
     is_held,
     pooled_of,
     proofs_of,
+    single_of,
     spread_of,
 )
 from stream_app.detection.campaigns.ratios import dot
@@ -78,7 +79,8 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
         return False
     refit(population, rest)
     groups = proofs_of(population, rest, controls).keys()
-    return "content" in groups and is_held(groups, pooled_of(population, rest, groups).several)
+    single = single_of(population, rest.share)
+    return "content" in groups and is_held(groups, pooled_of(population, rest, groups).several, single)
 
 
 def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str, float]) -> bool:

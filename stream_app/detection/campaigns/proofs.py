@@ -35,6 +35,8 @@ MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.15
 #: values. A single value may be one customer, two one that has changed it, a campus has several networks, and a company
 #: some cards and offices: several are not many, but neither are they one card.
 SEVERAL, MANY, MAX_TOP_SHARE = (3.0, 4.0), (5.0, 8.0), 0.5
+#: Of fewer values (effective number) one is nearly all.
+_SINGLE = 2.0
 #: A household pays with one card and signs up on one device: whoever is tied to more than one other is tied to a pool.
 BEYOND_A_PAIR = 2
 #: So many of those who bring a pool's values must have other links in common with it, too: with one other link on half
@@ -145,14 +147,24 @@ def _share_without(pool: Pool, nats: Floats) -> Floats:
     return share
 
 
-def is_held(groups: Set[str], pooled: Collection[str]) -> bool:
+def is_held(groups: Set[str], pooled: Collection[str], single: Collection[str] = ()) -> bool:
     """Whether links hold a pool together, by the groups proved and those of them that are pools of values.
 
     It takes a pool of hard links and another group; one of them must be of how the accounts came to be, and one more
-    than a region.
+    than a region. A ``single`` card says so of those who are paid for with it, a customer's people, and not of others
+    beside them.
     """
     links = groups - {"content"}
-    return bool(pooled) and len(links) >= 2 and not ORIGINS.isdisjoint(links) and not links <= _REGIONAL
+    return bool(pooled) and len(links) >= 2 and not (ORIGINS - {*single}).isdisjoint(links) and not links <= _REGIONAL
+
+
+def single_of(population: Population, share: Floats) -> set[str]:
+    """Groups of origin of which members have one value in common; what a pair has is a household's."""
+    return {
+        kind.group
+        for kind in KINDS
+        if kind.is_origin and 0.0 < spread_of(population, kind.name, share, BEYOND_A_PAIR + 0.5).effective < _SINGLE
+    }
 
 
 class Pooled(NamedTuple):
@@ -228,11 +240,11 @@ def _effective(population: Population, fabric: _Fabric, kind: str) -> Floats:
     return effective
 
 
-def spread_of(population: Population, kind: str, share: Floats) -> Spread:
-    """How members' values of one kind are spread; those of one member alone do not count."""
+def spread_of(population: Population, kind: str, share: Floats, least: float = 1.5) -> Spread:
+    """How members' values of one kind are spread; those of fewer than ``least`` members do not count."""
     links = population.links[kind]
     inside = np.bincount(links.cols, weights=share[links.rows], minlength=len(links.degree))
-    shared = inside[inside >= 1.5]
+    shared = inside[inside >= least]
     having = float(share[links.has].sum())
     if not len(shared) or having <= 0:
         return Spread()

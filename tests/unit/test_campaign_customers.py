@@ -24,11 +24,17 @@ class World(NamedTuple):
 
 
 def world(
-    count: int, paid: int, *, devices: int = 0, mix: float = 0.5, one_device: int = 0, is_repeating: bool = False
+    count: int,
+    paid: int,
+    *,
+    devices: int = 0,
+    mix: float = 0.5,
+    one_device: range = range(0),
+    is_repeating: bool = False,
 ) -> World:
     """A pool of tenants from one pool of networks and with one client; one card pays for the first ``paid`` of them.
 
-    They come from so many sign-up devices, 0 for one each; the first ``one_device`` from one. Of their prompts
+    They come from so many sign-up devices, 0 for one each; those of ``one_device`` from one. Of their prompts
     ``mix`` have one of a few wrappers, around a few materials where they are ``is_repeating``.
     """
     crowd = Crowd(5)
@@ -43,7 +49,7 @@ def world(
             links["payment_fp"] = "one-card"
         if devices:
             links["signup_fp"] = f"device-{number % devices}"
-        if number < one_device:
+        if number in one_device:
             links["signup_fp"] = "one-device"
         own = crowd._own() | links
         crowd._person(
@@ -68,6 +74,13 @@ def explained(found: World) -> list[str]:
     return [customer.group for customer in customers_of(found.people, found.pool, {})]
 
 
+def kind_of_pool(found: World) -> CampaignKind:
+    findings = examine(found.people, found.profiles, found.pool, {})
+    assert "payer" in findings.proofs
+    assert not findings.explanations
+    return kind_of(findings, findings.proofs.keys(), {*findings.pooled}, 90)
+
+
 def test_an_operation_is_not_explained_by_the_card_that_pays_for_most_of_it() -> None:
     assert explained(world(90, 58, devices=6)) == []
 
@@ -85,7 +98,7 @@ def test_without_the_same_work_a_card_explains_everybody() -> None:
 
 
 def test_another_customer_explains_those_whom_the_first_leaves() -> None:
-    assert explained(world(90, 58, one_device=90)) == ["payer", "device"]
+    assert explained(world(90, 58, one_device=range(90))) == ["payer", "device"]
 
 
 def test_a_customer_of_all_is_beyond_chance_and_of_hardly_more_than_half_is_not() -> None:
@@ -116,19 +129,19 @@ def test_pools_of_two_links_once_proved_are_no_customer_later() -> None:
 def test_what_comes_through_one_gateway_is_held_by_how_accounts_came_to_be() -> None:
     for devices in (0, 6):
         found = world(40, 0, devices=devices)
-        groups = examine(found.people, found.profiles, found.pool, {}).proofs.keys()
-        assert {"network", "client", "content"} <= groups
-        assert is_held(groups, ["network"]) is bool(devices)
+        findings = examine(found.people, found.profiles, found.pool, {})
+        assert {"network", "client", "content"} <= findings.proofs.keys()
+        assert is_held(findings.proofs.keys(), ["network"], findings.origins) is bool(devices)
 
 
 def test_a_card_that_pays_for_some_says_nothing_of_how_the_others_came_to_be() -> None:
-    kinds = []
-    for devices in (0, 6):
-        found = world(90, 40, devices=devices)
-        findings = examine(found.people, found.profiles, found.pool, {})
-        assert (findings.single, findings.explanations) == (["payer"], [])
-        kinds.append(kind_of(findings, findings.proofs.keys(), {*findings.pooled}, 90))
-    assert kinds == [CampaignKind.COHORT, CampaignKind.DISTILLATION]
+    assert kind_of_pool(world(90, 40)) is CampaignKind.COHORT
+    assert kind_of_pool(world(90, 40, devices=6)) is CampaignKind.DISTILLATION
+
+
+def test_a_card_and_a_device_are_two_origins_where_they_are_not_of_the_same_people() -> None:
+    assert kind_of_pool(world(90, 40, one_device=range(40))) is CampaignKind.COHORT
+    assert kind_of_pool(world(90, 40, one_device=range(20, 60))) is CampaignKind.DISTILLATION
 
 
 def test_few_prompts_do_not_make_public_material_clear() -> None:

@@ -45,7 +45,8 @@ def assess(
         return
     campaign.nats = dot(pool.share, total(population, pool.nats))
     controls = _controls(campaign, population, members, background, now_ms)
-    found = campaign.findings = examine(population, profiles, pool, controls, campaign.pooled)
+    origins = campaign.findings.origins
+    found = campaign.findings = examine(population, profiles, pool, controls, campaign.pooled, origins=origins)
     for group, proof in found.proofs.items():
         if group not in campaign.proofs or proof.nats > campaign.proofs[group].nats:
             campaign.proofs[group] = proof

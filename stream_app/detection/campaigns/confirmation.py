@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from stream_app.detection.campaigns.customers import customers_of
+from stream_app.detection.campaigns.customers import customers_of, origins_of
 from stream_app.detection.campaigns.dealings import LEAST_DEALT, Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
@@ -22,7 +22,6 @@ from stream_app.detection.campaigns.proofs import (
     is_held,
     pooled_of,
     proofs_of,
-    single_of,
     spread_of,
 )
 from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of, skeletons_of
@@ -56,7 +55,7 @@ class Findings(Struct):
     """What speaks for a pool, by group, and who else could explain it; ``values`` are effective numbers by link.
 
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
-    ``single`` origins of one value, a customer's.
+    ``origins`` are cards and devices that say how the accounts came to be.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
@@ -70,7 +69,7 @@ class Findings(Struct):
     wrappers: dict[int, int] = field(default_factory=dict)
     dealing: Dealing = field(default_factory=Dealing)
     several: list[str] = field(default_factory=list)
-    single: list[str] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
 
 
 def examine(
@@ -79,16 +78,19 @@ def examine(
     pool: Pool,
     controls: dict[str, float],
     pooled: Collection[str] = (),
+    *,
+    origins: Collection[str] = (),
 ) -> Findings:
     """Weigh a pool's evidence by group against control groups, and look for an ordinary explanation.
 
-    ``pooled`` are groups that were pools of values before: what is proved stays proved.
+    ``pooled`` are groups that were pools of values before, ``origins`` those that were ones: what is proved stays so.
     """
     proofs = proofs_of(population, pool, controls)
     values = pooled_of(population, pool, proofs.keys()) if _is_linked(pool) else Pooled([], [])
     findings = Findings(proofs, values.many, several=values.several)
-    findings.single = sorted(single_of(population, pool.share) - {*pooled})
-    if is_held(proofs.keys(), {*pooled, *findings.pooled}, findings.single):
+    said = origins_of(population, pool, proofs.keys(), {*pooled, *findings.several})
+    findings.origins = sorted({*origins, *said})
+    if is_held(proofs.keys(), {*pooled, *findings.pooled}, findings.origins):
         proofs |= proofs_of(population, pool, controls, HELD_NATS, {"content"})
     for kind in KINDS:
         if kind.is_hard:
@@ -106,7 +108,7 @@ def examine(
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
     told_by = tuple(_OWN_TIMES) if HARD_GROUPS.isdisjoint(proofs) else ("system",)
-    if not is_held(proofs.keys(), findings.pooled, findings.single) and is_one_program(population, pool, told_by):
+    if not is_held(proofs.keys(), findings.pooled, findings.origins) and is_one_program(population, pool, told_by):
         findings.explanations.append("one_program")
     return findings
 
@@ -145,7 +147,7 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     if members < MIN_MEMBERS or explanations & {"one_payer", "one_device"}:
         return CampaignKind.COHORT
     is_content = "content" in groups and "public_material" not in explanations
-    if is_content and is_held(others, {*pooled, *findings.several}, findings.single):
+    if is_content and is_held(others, {*pooled, *findings.several}, findings.origins):
         return CampaignKind.DISTILLATION
     is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
     is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations

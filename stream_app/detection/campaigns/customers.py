@@ -7,6 +7,7 @@ themselves share its networks and its client, but not how their accounts came to
 """
 
 import math
+from collections.abc import Collection, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +19,11 @@ from stream_app.detection.campaigns.profiles import Floats
 from stream_app.detection.campaigns.proofs import (
     MIN_MEMBERS,
     MIN_NATS,
+    PROOF,
     Spread,
     is_held,
     pooled_of,
     proofs_of,
-    single_of,
     spread_of,
 )
 from stream_app.detection.campaigns.ratios import dot
@@ -32,6 +33,9 @@ ONE_CUSTOMER = 0.6
 #: Standard deviations by which it must be more to end a verdict: of twenty members twelve or fourteen are one by
 #: chance.
 _CLEARLY = 2.0
+#: So many of those who brought in a card or a device, of the fewer ones, may have brought in the other: of a customer's
+#: people all did, of a campaign's every second one, or as many as have the link at all.
+_SAME_PEOPLE = 0.75
 _KINDS = tuple(kind for kind in KINDS if kind.is_hard and kind.name != "prefix")
 
 
@@ -40,6 +44,26 @@ class Customer(NamedTuple):
 
     group: str
     is_clear: bool
+
+
+def origins_of(population: Population, pool: Pool, groups: Set[str], pooled: Collection[str]) -> set[str]:
+    """Groups among these that say how members came to be: cards and devices that are ``pooled``, which is several.
+
+    Networks, client and prompts are what all customers of a product have in common that reaches us through its gateway,
+    and a card or two say nothing of others than those who have them: a customer pays for its people. Both count where
+    they are not the same people's, as a customer's would be.
+    """
+    found = {kind.group for kind in _KINDS} & groups
+    is_of_two = len(found) == len(_KINDS) and not _is_one_origin(population, pool)
+    return found if is_of_two else found & {*pooled}
+
+
+def _is_one_origin(population: Population, pool: Pool) -> bool:
+    """Whether those whom a card brought in are those whom a device did, as far as both are known."""
+    known = np.all([population.links[kind.name].has for kind in _KINDS], axis=0) & (pool.share > 0.5)
+    brought = [known & (pool.nats[kind.name] >= PROOF) for kind in _KINDS]
+    fewer = min(np.count_nonzero(one) for one in brought)
+    return bool(np.count_nonzero(np.all(brought, axis=0)) >= _SAME_PEOPLE * fewer)
 
 
 def customers_of(population: Population, pool: Pool, controls: dict[str, float]) -> list[Customer]:
@@ -79,8 +103,8 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
         return False
     refit(population, rest)
     groups = proofs_of(population, rest, controls).keys()
-    single = single_of(population, rest.share)
-    return "content" in groups and is_held(groups, pooled_of(population, rest, groups).several, single)
+    several = pooled_of(population, rest, groups).several
+    return "content" in groups and is_held(groups, several, origins_of(population, rest, groups, several))
 
 
 def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str, float]) -> bool:

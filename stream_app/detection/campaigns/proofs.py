@@ -35,16 +35,11 @@ MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.15
 #: values. A single value may be one customer, two one that has changed it, a campus has several networks, and a company
 #: some cards and offices: several are not many, but neither are they one card.
 SEVERAL, MANY, MAX_TOP_SHARE = (3.0, 4.0), (5.0, 8.0), 0.5
-#: Of fewer values (effective number) one is nearly all.
-_SINGLE = 2.0
 #: A household pays with one card and signs up on one device: whoever is tied to more than one other is tied to a pool.
 BEYOND_A_PAIR = 2
 #: So many of those who bring a pool's values must have other links in common with it, too: with one other link on half
 #: of its accounts it is a half; in a region whose offices had cards it was 17 %.
 _LINKED_OTHERWISE = 0.25
-#: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
-#: customer of a product has in common that reaches us through the product's gateway.
-ORIGINS = frozenset({"payer", "device", "genesis"})
 #: What people of one region have in common: neighbours their networks, and the offices among them some cards.
 _REGIONAL = frozenset({"payer", "network"})
 
@@ -147,24 +142,14 @@ def _share_without(pool: Pool, nats: Floats) -> Floats:
     return share
 
 
-def is_held(groups: Set[str], pooled: Collection[str], single: Collection[str] = ()) -> bool:
+def is_held(groups: Set[str], pooled: Collection[str], origins: Collection[str]) -> bool:
     """Whether links hold a pool together, by the groups proved and those of them that are pools of values.
 
-    It takes a pool of hard links and another group; one of them must be of how the accounts came to be, and one more
-    than a region. A ``single`` card says so of those who are paid for with it, a customer's people, and not of others
-    beside them.
+    It takes a pool of hard links and another group; one of them must say how the accounts came to be, as an hour does
+    and as cards and devices do that are ``origins``, and one more than a region.
     """
     links = groups - {"content"}
-    return bool(pooled) and len(links) >= 2 and not (ORIGINS - {*single}).isdisjoint(links) and not links <= _REGIONAL
-
-
-def single_of(population: Population, share: Floats) -> set[str]:
-    """Groups of origin of which members have one value in common; what a pair has is a household's."""
-    return {
-        kind.group
-        for kind in KINDS
-        if kind.is_origin and 0.0 < spread_of(population, kind.name, share, BEYOND_A_PAIR + 0.5).effective < _SINGLE
-    }
+    return bool(pooled) and len(links) >= 2 and not links.isdisjoint({"genesis", *origins}) and not links <= _REGIONAL
 
 
 class Pooled(NamedTuple):
@@ -240,11 +225,11 @@ def _effective(population: Population, fabric: _Fabric, kind: str) -> Floats:
     return effective
 
 
-def spread_of(population: Population, kind: str, share: Floats, least: float = 1.5) -> Spread:
-    """How members' values of one kind are spread; those of fewer than ``least`` members do not count."""
+def spread_of(population: Population, kind: str, share: Floats) -> Spread:
+    """How members' values of one kind are spread; those of one member alone do not count."""
     links = population.links[kind]
     inside = np.bincount(links.cols, weights=share[links.rows], minlength=len(links.degree))
-    shared = inside[inside >= least]
+    shared = inside[inside >= 1.5]
     having = float(share[links.has].sum())
     if not len(shared) or having <= 0:
         return Spread()

@@ -85,7 +85,7 @@ def roles_of(campaign: Campaign, population: Population) -> Ints:
     """Places in ``ROLES`` by tenant of the population, by this look's evidence alone."""
     if not campaign.pool.nats:
         return np.zeros(len(campaign.pool.share), np.int32)
-    held = is_held(campaign.proofs.keys(), campaign.pooled, campaign.findings.single)
+    held = is_held(campaign.proofs.keys(), campaign.pooled, campaign.findings.origins)
     nats = _nats_of(campaign)
     own_client = carries_own_client(population, campaign.pool.share, nats) if held else False
     tied = are_tied(population, campaign.pool.share, nats)
@@ -131,7 +131,7 @@ def may_act(campaign: Campaign) -> bool:
     come through its gateway.
     """
     is_proved = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    is_proved = is_proved and is_held(campaign.proofs.keys(), campaign.pooled, campaign.findings.single)
+    is_proved = is_proved and is_held(campaign.proofs.keys(), campaign.pooled, campaign.findings.origins)
     return campaign.status is Status.CONFIRMED and (is_proved or campaign.is_vouched)
 
 

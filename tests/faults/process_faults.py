@@ -175,9 +175,9 @@ def step_clock(trial: Trial, form: Form) -> None:
 
 
 def starve(trial: Trial, form: Form) -> None:
-    """No more memory: the worker dies, and comes back with as much as it wants."""
+    """No more memory: the youngest worker, which has no room from earlier large records, dies, and another begins."""
     for _ in range(form.rounds):
-        hungry = trial.running()[0]
+        hungry = trial.running()[-1]
         in_use = int(Path(f"/proc/{hungry.pid}/statm").read_text().split()[_DATA]) * resource.getpagesize()
         hungry.limit(resource.RLIMIT_DATA, in_use)
         population = Population(seed=8)

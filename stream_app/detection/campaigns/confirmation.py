@@ -55,7 +55,7 @@ class Findings(Struct):
     """What speaks for a pool, by group, and who else could explain it; ``values`` are effective numbers by link.
 
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
-    ``origins`` are cards and devices that say how the accounts came to be.
+    ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
@@ -90,7 +90,7 @@ def examine(
     findings = Findings(proofs, values.many, several=values.several)
     said = origins_of(population, pool, proofs.keys(), {*pooled, *findings.several})
     findings.origins = sorted({*origins, *said})
-    if is_held(proofs.keys(), {*pooled, *findings.pooled}, findings.origins):
+    if is_held(proofs.keys(), {*pooled, *findings.pooled}):
         proofs |= proofs_of(population, pool, controls, HELD_NATS, {"content"})
     for kind in KINDS:
         if kind.is_hard:
@@ -108,7 +108,7 @@ def examine(
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
     told_by = tuple(_OWN_TIMES) if HARD_GROUPS.isdisjoint(proofs) else ("system",)
-    if not is_held(proofs.keys(), findings.pooled, findings.origins) and is_one_program(population, pool, told_by):
+    if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool, told_by):
         findings.explanations.append("one_program")
     return findings
 
@@ -147,7 +147,7 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     if members < MIN_MEMBERS or explanations & {"one_payer", "one_device"}:
         return CampaignKind.COHORT
     is_content = "content" in groups and "public_material" not in explanations
-    if is_content and is_held(others, {*pooled, *findings.several}, findings.origins):
+    if is_content and is_held(others, {*pooled, *findings.several}):
         return CampaignKind.DISTILLATION
     is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
     is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations

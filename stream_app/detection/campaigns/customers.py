@@ -47,15 +47,15 @@ class Customer(NamedTuple):
 
 
 def origins_of(population: Population, pool: Pool, groups: Set[str], pooled: Collection[str]) -> set[str]:
-    """Groups among these that say how members came to be: cards and devices that are ``pooled``, which is several.
+    """Cards and devices, if among these groups, that say how all members came to be: where they are ``pooled``.
 
-    Networks, client and prompts are what all customers of a product have in common that reaches us through its gateway,
-    and a card or two say nothing of others than those who have them: a customer pays for its people. Both count where
-    they are not the same people's, as a customer's would be.
+    A card or two say nothing of others than those who have them: a customer pays for its people, and is one of those
+    whom a product's gateway, client and prompts bring. Cards and devices count together where they are not the same
+    people's, as a customer's would be.
     """
     found = {kind.group for kind in _KINDS} & groups
-    is_of_two = len(found) == len(_KINDS) and not _is_one_origin(population, pool)
-    return found if is_of_two else found & {*pooled}
+    are_two = len(found) == len(_KINDS) and not _is_one_origin(population, pool)
+    return found if are_two else found & {*pooled}
 
 
 def _is_one_origin(population: Population, pool: Pool) -> bool:
@@ -104,7 +104,7 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
     refit(population, rest)
     groups = proofs_of(population, rest, controls).keys()
     several = pooled_of(population, rest, groups).several
-    return "content" in groups and is_held(groups, several, origins_of(population, rest, groups, several))
+    return "content" in groups and is_held(groups, several)
 
 
 def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str, float]) -> bool:

@@ -40,6 +40,9 @@ BEYOND_A_PAIR = 2
 #: So many of those who bring a pool's values must have other links in common with it, too: with one other link on half
 #: of its accounts it is a half; in a region whose offices had cards it was 17 %.
 _LINKED_OTHERWISE = 0.25
+#: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
+#: customer of a product has in common that reaches us through the product's gateway.
+ORIGINS = frozenset({"payer", "device", "genesis"})
 #: What people of one region have in common: neighbours their networks, and the offices among them some cards.
 _REGIONAL = frozenset({"payer", "network"})
 
@@ -142,14 +145,14 @@ def _share_without(pool: Pool, nats: Floats) -> Floats:
     return share
 
 
-def is_held(groups: Set[str], pooled: Collection[str], origins: Collection[str]) -> bool:
+def is_held(groups: Set[str], pooled: Collection[str], origins: Collection[str] = ORIGINS) -> bool:
     """Whether links hold a pool together, by the groups proved and those of them that are pools of values.
 
-    It takes a pool of hard links and another group; one of them must say how the accounts came to be, as an hour does
-    and as cards and devices do that are ``origins``, and one more than a region.
+    It takes a pool of hard links and another group; one of them must be of how the accounts came to be (``origins``),
+    and one more than a region.
     """
     links = groups - {"content"}
-    return bool(pooled) and len(links) >= 2 and not links.isdisjoint({"genesis", *origins}) and not links <= _REGIONAL
+    return bool(pooled) and len(links) >= 2 and not links.isdisjoint(origins) and not links <= _REGIONAL
 
 
 class Pooled(NamedTuple):

@@ -11,7 +11,7 @@ from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wra
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
-from stream_app.detection.campaigns.proofs import is_held
+from stream_app.detection.campaigns.proofs import ORIGINS, is_held
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, are_tied, carries_own_client, roles
 
@@ -85,7 +85,7 @@ def roles_of(campaign: Campaign, population: Population) -> Ints:
     """Places in ``ROLES`` by tenant of the population, by this look's evidence alone."""
     if not campaign.pool.nats:
         return np.zeros(len(campaign.pool.share), np.int32)
-    held = is_held(campaign.proofs.keys(), campaign.pooled, campaign.findings.origins)
+    held = is_held(campaign.proofs.keys(), campaign.pooled)
     nats = _nats_of(campaign)
     own_client = carries_own_client(population, campaign.pool.share, nats) if held else False
     tied = are_tied(population, campaign.pool.share, nats)
@@ -128,10 +128,11 @@ def may_act(campaign: Campaign) -> bool:
     """Whether anybody of a campaign may be denied anything: links hold it together, or a person has confirmed it.
 
     What took partners to confirm takes a person to act on, and so does what customers of a product have in common who
-    come through its gateway.
+    come through its gateway, whatever one of them pays for.
     """
     is_proved = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    is_proved = is_proved and is_held(campaign.proofs.keys(), campaign.pooled, campaign.findings.origins)
+    origins = ORIGINS & {"genesis", *campaign.pooled, *campaign.findings.origins}
+    is_proved = is_proved and is_held(campaign.proofs.keys(), campaign.pooled, origins)
     return campaign.status is Status.CONFIRMED and (is_proved or campaign.is_vouched)
 
 

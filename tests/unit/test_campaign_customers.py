@@ -75,11 +75,11 @@ def explained(found: World) -> list[str]:
 
 
 def acts(found: World) -> bool:
-    """Whether a pool without ordinary explanation that its evidence confirms may be acted on."""
+    """Whether a pool that its evidence confirms, and nothing ordinary explains, may be acted on."""
     findings = examine(found.people, found.profiles, found.pool, {})
     proofs, kind = findings.proofs, kind_of(findings, findings.proofs.keys(), {*findings.pooled}, 90)
     assert "payer" in proofs
-    assert not findings.explanations
+    assert kind is CampaignKind.DISTILLATION
     campaign = Campaign("c-1", BEGIN_MS, found.pool, kind, Status.CONFIRMED, proofs=proofs, findings=findings)
     campaign.pooled = findings.pooled
     return may_act(campaign)

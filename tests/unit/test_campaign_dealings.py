@@ -127,8 +127,7 @@ def test_a_verdict_on_content_alone_takes_a_queue_without_favourites_and_no_link
         groups: set[str], pooled: set[str], proofs: dict[str, Proof] = content, favoured: float = 1.0
     ) -> CampaignKind:
         dealing = Dealing(accounts=200, wrappers=4.0, favoured=favoured)
-        found = Findings(proofs, queue=queue, dealing=dealing, origins=["device"])
-        return kind_of(found, groups, pooled, members=80)
+        return kind_of(Findings(proofs, queue=queue, dealing=dealing), groups, pooled, members=80)
 
     assert kind({"content", "client"}, set()) is CampaignKind.DISTILLATION
     assert kind({"content", "client"}, set(), favoured=1.6) is CampaignKind.COHORT

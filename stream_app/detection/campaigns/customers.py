@@ -103,8 +103,7 @@ def _stands_without(population: Population, pool: Pool, kind: Kind, spread: Spre
         return False
     refit(population, rest)
     groups = proofs_of(population, rest, controls).keys()
-    several = pooled_of(population, rest, groups).several
-    return "content" in groups and is_held(groups, several)
+    return "content" in groups and is_held(groups, pooled_of(population, rest, groups).several)
 
 
 def _is_bound(population: Population, rest: Pool, kind: Kind, controls: dict[str, float]) -> bool:

@@ -16,6 +16,13 @@ _EXPLANATIONS = {
     "one_program": "one system prompt dominates: it may be one popular program",
     "public_material": "other tenants sent the same prompts: it may be public material",
 }
+#: Why detection denies members of a confirmed campaign nothing, by what it lacks.
+_BARS = {
+    "no_content": "nothing tells what they are for: their prompts have too little in common",
+    "partners": "partners saw a part of it, and here too little of it was seen",
+    "no_links": "that takes a pool of cards, devices or addresses, and more in common than neighbours have",
+    "no_origin": "nothing says how all of their accounts came to be, and one customer's card or device is only its own",
+}
 
 
 def headline(campaign: Mapping[str, Any]) -> str:
@@ -51,6 +58,8 @@ def evidence(campaign: Mapping[str, Any]) -> list[str]:
         for proof in campaign["evidence"]
     ]
     lines += [f"but: {_EXPLANATIONS.get(name, name)}" for name in campaign["explanations"]]
+    if bar := campaign.get("watched_only"):
+        lines.append(f"members are only watched until a person confirms it: {_BARS.get(bar, bar)}")
     lines.append(f"its prompts: {_dealt(campaign['queue'])}")
     return [*lines, f"its accounts: {_uneven(dealing)}"] if (dealing := campaign.get("dealing")) else lines
 

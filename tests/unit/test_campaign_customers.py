@@ -8,11 +8,12 @@ import pytest
 from stream_app.detection.campaigns.assessment import retract_or_keep
 from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine, kind_of
 from stream_app.detection.campaigns.customers import Customer, customers_of
+from stream_app.detection.campaigns.entries import plain_header
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import Population, population
 from stream_app.detection.campaigns.profiles import Profiles
 from stream_app.detection.campaigns.proofs import Proof, is_held
-from stream_app.detection.campaigns.records import Campaign, Status
+from stream_app.detection.campaigns.records import Campaign, Status, Word
 from stream_app.detection.campaigns.verdicts import may_act, may_challenge
 from tests.unit.campaign_worlds import BEGIN_MS, DAY_MS, Crowd
 
@@ -161,9 +162,32 @@ def test_few_prompts_do_not_make_public_material_clear() -> None:
 def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
     proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("client", "network", "content")}
     campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
+    assert watched_only(campaign) == "no_links"
     campaign.pooled = ["network"]
     assert not may_act(campaign)
+    assert watched_only(campaign) == "no_origin"
     campaign.is_even = True
     assert not may_challenge(campaign)
     campaign.proofs["genesis"] = Proof(100.0, 0.0, 20.0)
     assert may_act(campaign)
+    assert watched_only(campaign) is None
+
+
+@pytest.mark.parametrize(
+    ("of", "bar"),
+    [
+        ({"kind": CampaignKind.ACCOUNT_NETWORK}, "no_content"),
+        ({"shared_until_ms": BEGIN_MS + DAY_MS}, "partners"),
+        ({"status": Status.CANDIDATE, "kind": CampaignKind.COHORT}, None),
+        ({"kind": CampaignKind.ACCOUNT_NETWORK, "word": Word(True, "ana", BEGIN_MS, None, 20.0, 0.5)}, None),
+    ],
+)
+def test_people_are_told_why_a_campaign_is_only_watched(of: dict[str, Any], bar: str | None) -> None:
+    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "genesis")}
+    sure: dict[str, Any] = {"kind": CampaignKind.DISTILLATION, "status": Status.CONFIRMED, "pooled": ["payer"]}
+    campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), proofs=proofs, **sure | of)
+    assert watched_only(campaign) == bar
+
+
+def watched_only(campaign: Campaign) -> str | None:
+    return plain_header(campaign).get("watched_only")

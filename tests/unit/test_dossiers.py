@@ -132,6 +132,13 @@ def test_it_tells_members_decisions_their_effect_and_where_the_evidence_lies() -
     assert told["said"][0].startswith("but: one payment instrument dominates")
 
 
+def test_it_tells_why_members_are_only_watched() -> None:
+    told = {bar: evidence(CAMPAIGN | {"watched_only": bar})[-2] for bar in ("no_content", "no_links", "later-reason")}
+    assert "until a person confirms" in told["no_content"] != told["no_links"]
+    assert told["later-reason"].endswith("later-reason")
+    assert not any("watched" in line for line in evidence(CAMPAIGN))
+
+
 @pytest.mark.parametrize("is_even", [True, False])
 def test_it_tells_whether_accounts_have_a_say_in_what_they_ask(is_even: bool) -> None:
     dealing = {"accounts": 90, "least_alike": 0.9, "most_alike": 1.1, "wrapped": 0.2, "unequal": 0.3}

@@ -21,6 +21,18 @@ class Status(StrEnum):
     DISMISSED = "dismissed"
 
 
+class Bar(StrEnum):
+    """What a confirmed campaign lacks for anybody of it to be denied anything.
+
+    Content; proof of our own beside partners'; links that hold it; or an origin, how all of its accounts came to be.
+    """
+
+    CONTENT = "no_content"
+    PARTNERS = "partners"
+    LINKS = "no_links"
+    ORIGIN = "no_origin"
+
+
 class Member(Struct):
     """One tenant of a campaign: probability, role, since when (event time), and nats by group of links.
 

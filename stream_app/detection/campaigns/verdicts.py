@@ -12,7 +12,7 @@ from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import ORIGINS, is_held
-from stream_app.detection.campaigns.records import Campaign, Member, Status, Verdict
+from stream_app.detection.campaigns.records import Bar, Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, are_tied, carries_own_client, roles
 
 #: An unchanged verdict is told again after so long, so that its decision is renewed before it expires; the later the
@@ -124,16 +124,28 @@ def count_tokens(campaign: Campaign, profiles: Profiles) -> None:
     campaign.tokens = int(profiles.tokens[rows].sum())
 
 
-def may_act(campaign: Campaign) -> bool:
-    """Whether anybody of a campaign may be denied anything: links hold it together, or a person has confirmed it.
+def barred_by(campaign: Campaign) -> Bar | None:
+    """What keeps detection from denying members of a campaign anything; nothing, once a person has confirmed it.
 
     What took partners to confirm takes a person to act on, and so does what customers of a product have in common who
     come through its gateway, whatever one of them pays for.
     """
-    is_proved = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    origins = ORIGINS & {"genesis", *campaign.pooled, *campaign.findings.origins}
-    is_proved = is_proved and is_held(campaign.proofs.keys(), campaign.pooled, origins)
-    return campaign.status is Status.CONFIRMED and (is_proved or campaign.is_vouched)
+    if campaign.is_vouched:
+        return None
+    if campaign.kind is not CampaignKind.DISTILLATION:
+        return Bar.CONTENT
+    if campaign.shared_until_ms:
+        return Bar.PARTNERS
+    groups, pooled = campaign.proofs.keys(), campaign.pooled
+    if not is_held(groups, pooled, origins=groups):
+        return Bar.LINKS
+    origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}
+    return None if is_held(groups, pooled, origins) else Bar.ORIGIN
+
+
+def may_act(campaign: Campaign) -> bool:
+    """Whether anybody of a campaign may be denied anything."""
+    return campaign.status is Status.CONFIRMED and barred_by(campaign) is None
 
 
 def may_challenge(campaign: Campaign) -> bool:

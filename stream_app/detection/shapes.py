@@ -14,6 +14,9 @@ MAX_DISTINCT = 24
 #: The first prompts of a minute that later ones are compared with, and the bits of a SimHash in which they may differ
 #: to count as the same again (6 of 64: a changed suffix; unrelated prompts differ in 32 ± 4).
 MAX_RECENT, SAME_BITS = 8, 6
+#: Least output limit that a client may be said to make the most of: of a label, a verdict or a sign of life, cut off after
+#: some words, it says nothing how much of these there was room for.
+LONG_OUTPUT = 256
 #: Scores of prompts count as far as they are above this: below, they are the noise that every classifier has.
 SCORE_NOISE = 0.5
 
@@ -50,7 +53,7 @@ class Shape(Struct, array_like=True, gc=False):
         if (latency_ms := event.latency_ms) is not UNSET:
             self.timed += 1
             self.latency_ms += round(latency_ms)
-        if (max_tokens := event.max_tokens) is not UNSET:
+        if (max_tokens := event.max_tokens) is not UNSET and max_tokens >= LONG_OUTPUT:
             self.capped += 1
             self.max_tokens += max_tokens
             self.capped_output += event.output_tokens

@@ -77,6 +77,12 @@ def test_ratios_are_over_the_requests_that_have_the_field() -> None:
     assert found["cot_elicitation_percent_600s"] == 0
 
 
+def test_how_full_a_few_tokens_are_says_nothing() -> None:
+    assert "output_of_max_percent_600s" not in values(event(1, max_tokens=5, output_tokens=5))
+    mixed = values(event(1, max_tokens=5, output_tokens=5), event(2, max_tokens=1000, output_tokens=300))
+    assert mixed["output_of_max_percent_600s"] == 30
+
+
 def prompted(number: int, simhash: int, **prompt: Any) -> EventFields:
     return event(number, prompt={"simhash": f"{simhash:016x}", **prompt})
 

@@ -14,8 +14,8 @@ MAX_DISTINCT = 24
 #: The first prompts of a minute that later ones are compared with, and the bits of a SimHash in which they may differ
 #: to count as the same again (6 of 64: a changed suffix; unrelated prompts differ in 32 ± 4).
 MAX_RECENT, SAME_BITS = 8, 6
-#: Least output limit that a client may be said to make the most of: of a label, a verdict or a sign of life, cut off after
-#: some words, it says nothing how much of these there was room for.
+#: Least output limit that a client may be said to make the most of. Of a label, a verdict or a sign of life, which end
+#: after some words, it says nothing for how many of these there was room.
 LONG_OUTPUT = 256
 #: Scores of prompts count as far as they are above this: below, they are the noise that every classifier has.
 SCORE_NOISE = 0.5

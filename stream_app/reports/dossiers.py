@@ -13,6 +13,7 @@ _TOLD_NATS = 0.05
 _EXPLANATIONS = {
     "one_payer": "one payment instrument dominates: it may be one customer with many accounts",
     "one_device": "one signup device dominates: it may be one integrator",
+    "several_customers": "only those with one card, device or network ask alike: they may be several customers",
     "one_program": "one system prompt dominates: it may be one popular program",
     "public_material": "other tenants sent the same prompts: it may be public material",
 }

@@ -7,6 +7,7 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from stream_app.detection.campaigns.crossings import idle_of, is_of_several, work_of
 from stream_app.detection.campaigns.customers import customers_of, origins_of
 from stream_app.detection.campaigns.dealings import LEAST_DEALT, Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
@@ -15,6 +16,7 @@ from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import (
     HELD_NATS,
+    LINKLESS,
     MIN_MEMBERS,
     PROOF,
     Pooled,
@@ -38,6 +40,7 @@ PUBLIC = 0.25
 #: library that programs of all kinds are written with. Of so many (effective number) it is not one.
 ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
 _OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
+_CUSTOMERS = frozenset({"one_payer", "one_device", "several_customers"})
 #: Links hold a pool when so many of its members have any; with half of the links and half of the fields it is most.
 _LINKED = 0.5
 _CONTROLS, _CONTROL_ROUNDS = 3, 3
@@ -56,6 +59,7 @@ class Findings(Struct):
 
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
+    Of ``idle`` groups those do not do the pool's work who came to be so: they hold no verdict.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
@@ -70,6 +74,7 @@ class Findings(Struct):
     dealing: Dealing = field(default_factory=Dealing)
     several: list[str] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
 
 
 def examine(
@@ -89,9 +94,11 @@ def examine(
     values = pooled_of(population, pool, proofs.keys()) if _is_linked(pool) else Pooled([], [])
     findings = Findings(proofs, values.many, several=values.several)
     said = origins_of(population, pool, proofs.keys(), {*pooled, *findings.several})
-    findings.origins = sorted({*origins, *said})
     if is_held(proofs.keys(), {*pooled, *findings.pooled}):
         proofs |= proofs_of(population, pool, controls, HELD_NATS, {"content"})
+    if "content" in proofs:
+        _look_at_work(population, pool, findings)
+    findings.origins = sorted({*origins, *said}.difference(findings.idle))
     for kind in KINDS:
         if kind.is_hard:
             findings.values[kind.name] = round(spread_of(population, kind.name, pool.share).effective, 1)
@@ -111,6 +118,16 @@ def examine(
     if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool, told_by):
         findings.explanations.append("one_program")
     return findings
+
+
+def _look_at_work(population: Population, pool: Pool, findings: Findings) -> None:
+    """Whose accounts do not do it; and content of several customers is none of the pool's."""
+    work = work_of(population, pool)
+    findings.idle = idle_of(population, pool, work, findings.proofs.keys())
+    if is_of_several(population, work):
+        findings.explanations.append("several_customers")
+        findings.unclear.append("several_customers")
+        del findings.proofs["content"]
 
 
 def _is_linked(pool: Pool) -> bool:
@@ -139,22 +156,26 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     """The verdict's kind: distillation needs content and a pool of links or a queue, an account network links alone.
 
     Client, genesis and content together may be a popular new program: without a pool of cards, devices or addresses
-    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers. Not
-    even then where hard links are proved that do not hold it: those of a customer, or of a product's gateway.
-    Whatever one customer, one program or public material explains stays a cohort, too.
+    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers, and
+    evenly where a client is proved, which a program brings with its prompts. Not even then where hard links are proved
+    that do not hold it: those of a customer, or of a product's gateway. And origins hold nothing whose accounts do
+    other work. Whatever customers, one program or public material explain stays a cohort, too.
     """
     explanations, others = set(findings.explanations), groups - {"content"}
-    if members < MIN_MEMBERS or explanations & {"one_payer", "one_device"}:
+    working = others - set(findings.idle)
+    if members < MIN_MEMBERS or not explanations.isdisjoint(_CUSTOMERS):
         return CampaignKind.COHORT
     is_content = "content" in groups and "public_material" not in explanations
-    if is_content and is_held(others, {*pooled, *findings.several}):
+    if is_content and is_held(working, {*pooled, *findings.several}):
         return CampaignKind.DISTILLATION
     is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
+    is_queue = is_queue and (groups <= LINKLESS or findings.dealing.is_even)
     is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations
     said = findings.proofs["content"].nats if "content" in findings.proofs else 0.0
     if is_content and is_queue and is_free and members >= MIN_QUEUE_MEMBERS and said >= QUEUE_NATS * members:
         return CampaignKind.DISTILLATION
-    return CampaignKind.ACCOUNT_NETWORK if len(others) >= 3 and len(pooled) >= 2 else CampaignKind.COHORT
+    is_network = len(working) >= 3 and len(pooled - set(findings.idle)) >= 2
+    return CampaignKind.ACCOUNT_NETWORK if is_network else CampaignKind.COHORT
 
 
 def is_explained(findings: Findings, groups: Set[str], pooled: Set[str]) -> bool:

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wrappers
 from stream_app.detection.campaigns.likelihoods import by_group
-from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
+from stream_app.detection.campaigns.links import GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
-from stream_app.detection.campaigns.proofs import ORIGINS, is_held
+from stream_app.detection.campaigns.proofs import LINKLESS, ORIGINS, is_held
 from stream_app.detection.campaigns.records import Bar, Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, are_tied, carries_own_client, roles
 
@@ -136,7 +136,7 @@ def barred_by(campaign: Campaign) -> Bar | None:
         return Bar.CONTENT
     if campaign.shared_until_ms:
         return Bar.PARTNERS
-    groups, pooled = campaign.proofs.keys(), campaign.pooled
+    groups, pooled = campaign.proofs.keys() - campaign.findings.idle, campaign.pooled
     if not is_held(groups, pooled, origins=groups):
         return Bar.LINKS
     origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}
@@ -152,12 +152,11 @@ def may_challenge(campaign: Campaign) -> bool:
     """Whether members of a campaign that links do not hold may be asked who they are: its queue leaves them no say.
 
     Never more than that: a crowd that chooses neither what it asks nor how often would look the same. And not where
-    there are links that do not hold it: a product's customers share its networks, and might share its rhythm.
+    there are links that do not hold it, or a client: a product's customers share its networks, the users of a program
+    its client, and might share its rhythm.
     """
     is_own = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    return (
-        campaign.status is Status.CONFIRMED and is_own and campaign.is_even and HARD_GROUPS.isdisjoint(campaign.proofs)
-    )
+    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even and campaign.proofs.keys() <= LINKLESS
 
 
 def _dealt_to(campaign: Campaign, population: Population) -> Flags:

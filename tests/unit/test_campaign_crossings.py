@@ -1,0 +1,90 @@
+"""Whether what members ask has to do with the card, device or network each has: one operation, or several customers."""
+
+import numpy as np
+import pytest
+
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine, kind_of
+from stream_app.detection.campaigns.crossings import idle_of, is_of_several, work_of
+from stream_app.detection.campaigns.growth import Pool, grow
+from stream_app.detection.campaigns.links import Population, population
+from stream_app.detection.campaigns.profiles import Profiles
+from stream_app.detection.campaigns.proofs import ORIGINS, Proof
+from stream_app.detection.campaigns.records import Campaign, Status
+from stream_app.detection.campaigns.verdicts import may_act
+from tests.unit.campaign_worlds import BEGIN_MS, Crowd
+
+
+def grown(crowd: Crowd, first: int) -> tuple[Population, Profiles, Pool]:
+    """The pool of those added since ``first``, among the others."""
+    profiles = Profiles()
+    for signal in crowd.signals(3.0):
+        profiles.add(signal)
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    names = {person.tenant_id for person in crowd.people[first:]}
+    pool = Pool(np.array([float(name in names) for name in profiles.tenant_ids]))
+    for _ in range(3):
+        grow(people, pool)
+    return people, profiles, pool
+
+
+def hosted(crowd: Crowd, customers: int, *, of: int, are_idle: bool = False) -> int:
+    """Customers with a card, two devices and wrappers of their own, on one provider's addresses with its client.
+
+    Where they ``are_idle`` they ask nothing of their own, and as many others without cards do.
+    """
+    first, rng = len(crowd.people), crowd.rng
+
+    def links() -> dict[str, object]:
+        return {"ja4": ["sdk"], "ip_prefixes": [f"rack-{rng.integers(12)}" for _ in range(2)]}
+
+    for customer in range(customers):
+        for number in range(of):
+            own = {"payment_fp": f"card-{customer}", "signup_fp": f"phone-{customer}-{number % 2}"}
+            wrappers = [] if are_idle else [f"customer-{customer}-{n}" for n in range(3)]
+            crowd._person(crowd._old_ms(), wrappers, 0.4 if wrappers else 0.0, links() | own)
+    for _ in range(customers * of if are_idle else 0):
+        crowd._person(crowd._old_ms(), ["plugin-1", "plugin-2"], 0.4, links())
+    return first
+
+
+@pytest.mark.parametrize("without", [(), ("payment_fp",), ("signup_fp",), ("burst",)])
+def test_in_one_operation_no_link_tells_what_an_account_asks(without: tuple[str, ...]) -> None:
+    crowd = Crowd(41)
+    crowd.ordinary(600)
+    first = len(crowd.people)
+    crowd.campaign(120, mix=0.2, without=without)
+    people, profiles, pool = grown(crowd, first)
+    work = work_of(people, pool)
+    assert idle_of(people, pool, work, ORIGINS) == []
+    assert not is_of_several(people, work)
+    assert "content" in examine(people, profiles, pool, {}).proofs
+
+
+def test_customers_of_one_hosting_provider_are_several_and_their_content_is_none_of_the_pools() -> None:
+    crowd = Crowd(42)
+    crowd.ordinary(600)
+    people, profiles, pool = grown(crowd, hosted(crowd, 8, of=15))
+    assert is_of_several(people, work_of(people, pool))
+    found = examine(people, profiles, pool, {})
+    assert "several_customers" in found.explanations
+    assert "content" not in found.proofs
+    assert kind_of(found, {*found.proofs, "content"}, {*found.pooled}, 120) is CampaignKind.COHORT
+
+
+def test_cards_of_those_who_do_not_do_the_work_hold_no_verdict() -> None:
+    crowd = Crowd(43)
+    crowd.ordinary(600)
+    people, profiles, pool = grown(crowd, hosted(crowd, 5, of=12, are_idle=True))
+    found = examine(people, profiles, pool, {})
+    assert {"payer", "device"} <= {*found.idle}
+    assert found.origins == []
+    assert kind_of(found, {*found.proofs}, {*found.pooled}, 120) is CampaignKind.COHORT
+
+
+def test_nobody_is_acted_on_by_an_origin_whose_accounts_do_other_work() -> None:
+    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "client", "content")}
+    campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
+    campaign.pooled = ["network", "payer"]
+    assert may_act(campaign)
+    campaign.findings = Findings(idle=["payer"])
+    assert not may_act(campaign)

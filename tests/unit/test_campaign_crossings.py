@@ -81,6 +81,16 @@ def test_cards_of_those_who_do_not_do_the_work_hold_no_verdict() -> None:
     assert kind_of(found, {*found.proofs}, {*found.pooled}, 120) is CampaignKind.COHORT
 
 
+def test_members_who_ask_nothing_alike_are_neither() -> None:
+    crowd = Crowd(44)
+    crowd.ordinary(300)
+    people, _, pool = grown(crowd, 300)
+    pool.share[:3] = 1.0
+    work = work_of(people, pool)
+    assert idle_of(people, pool, work, ORIGINS) == []
+    assert not is_of_several(people, work)
+
+
 def test_nobody_is_acted_on_by_an_origin_whose_accounts_do_other_work() -> None:
     proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "client", "content")}
     campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)

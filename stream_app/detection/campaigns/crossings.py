@@ -101,7 +101,7 @@ def _nats_apart(population: Population, pool: Pool, work: _Work) -> Floats:
     """Nats of content of every member, as far as others share it than those of his customer."""
     links, (outside, without) = population.links[_CONTENT.name], pool.weights.get(_CONTENT.name, Weights())
     whose = np.searchsorted(work.members, work.rows)
-    logs = np.bincount(whose, weights=np.log(outside + work.apart), minlength=len(work.members))
+    logs = np.bincount(whose, weights=np.log(outside + work.apart), minlength=len(work.members)).astype(np.float64)
     logs += (links.carried[work.members] - links.shared[work.members]) * np.log(outside)
     nats = np.log(without + (1.0 - without) * np.exp(logs.clip(-30.0, 30.0)))
     found: Floats = np.where(links.has[work.members], nats, 0.0).clip(FLOOR, _CONTENT.cap)

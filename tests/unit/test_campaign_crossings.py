@@ -81,11 +81,10 @@ def test_cards_of_those_who_do_not_do_the_work_hold_no_verdict() -> None:
     assert kind_of(found, {*found.proofs}, {*found.pooled}, 120) is CampaignKind.COHORT
 
 
-def test_members_who_ask_nothing_alike_are_neither() -> None:
+def test_where_nobody_asks_anything_there_is_nothing_to_tell() -> None:
     crowd = Crowd(44)
     crowd.ordinary(300)
     people, _, pool = grown(crowd, 300)
-    pool.share[:3] = 1.0
     work = work_of(people, pool)
     assert idle_of(people, pool, work, ORIGINS) == []
     assert not is_of_several(people, work)

@@ -30,7 +30,7 @@ _CONTENT = next(kind for kind in KINDS if kind.group == "content")
 _SHARED_BY_CUSTOMERS = tuple(kind for kind in KINDS if kind.is_origin)
 
 
-class _Work(NamedTuple):
+class Work(NamedTuple):
     """Content that members share, by entry: whose, how far he belongs, and how many times chance members carry it.
 
     ``inside`` says how many members carry it, ``near`` how many of them have the same card or device as he;
@@ -46,7 +46,7 @@ class _Work(NamedTuple):
     apart: Floats
 
 
-def work_of(population: Population, pool: Pool) -> _Work:
+def work_of(population: Population, pool: Pool) -> Work:
     """What members ask: with everybody's vote but one's own, and without that of one's own customer."""
     links, share = population.links[_CONTENT.name], np.where(pool.share > 0.5, pool.share, 0.0)
     members = np.flatnonzero(share)
@@ -60,10 +60,10 @@ def work_of(population: Population, pool: Pool) -> _Work:
     within, part, degree = dot(share[members], links.carried[members]), own * links.carried[rows], links.degree[cols]
     beyond = excess_of(links, within, degree, inside, own, part)
     apart = excess_of(links, within, degree, np.maximum(inside - near, own), own, part)
-    return _Work(members, rows, cols, own, inside, beyond, apart)
+    return Work(members, rows, cols, own, inside, beyond, apart)
 
 
-def idle_of(population: Population, pool: Pool, work: _Work, groups: Set[str]) -> list[str]:
+def idle_of(population: Population, pool: Pool, work: Work, groups: Set[str]) -> list[str]:
     """Those of these groups that say how accounts came to be, but not of accounts that do what the pool does."""
     grouped = by_group({kind.name: pool.nats[kind.name] for kind in KINDS if _is_told(kind)})
     nats = _nats_apart(population, pool, work)
@@ -75,7 +75,7 @@ def idle_of(population: Population, pool: Pool, work: _Work, groups: Set[str]) -
     return idle
 
 
-def is_of_several(population: Population, work: _Work) -> bool:
+def is_of_several(population: Population, work: Work) -> bool:
     """Whether members who have a card, a device or a network in common ask alike far more often than others."""
     owned = work.beyond >= _OWN
     rows, cols, own = work.rows[owned], work.cols[owned], work.own[owned]
@@ -97,7 +97,7 @@ def _is_told(kind: Kind) -> bool:
     return kind.is_origin or kind.group == "genesis"
 
 
-def _nats_apart(population: Population, pool: Pool, work: _Work) -> Floats:
+def _nats_apart(population: Population, pool: Pool, work: Work) -> Floats:
     """Nats of content of every member, as far as others share it than those of his customer."""
     links, (outside, without) = population.links[_CONTENT.name], pool.weights.get(_CONTENT.name, Weights())
     whose = np.searchsorted(work.members, work.rows)

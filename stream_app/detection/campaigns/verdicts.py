@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wrappers
 from stream_app.detection.campaigns.likelihoods import by_group
-from stream_app.detection.campaigns.links import GROUPS, Population
+from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
-from stream_app.detection.campaigns.proofs import LINKLESS, ORIGINS, is_held
+from stream_app.detection.campaigns.proofs import ORIGINS, is_held
 from stream_app.detection.campaigns.records import Bar, Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, are_tied, carries_own_client, roles
 
@@ -156,7 +156,8 @@ def may_challenge(campaign: Campaign) -> bool:
     its client, and might share its rhythm.
     """
     is_own = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even and campaign.proofs.keys() <= LINKLESS
+    has_links = campaign.findings.is_program or not HARD_GROUPS.isdisjoint(campaign.proofs)
+    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even and not has_links
 
 
 def _dealt_to(campaign: Campaign, population: Population) -> Flags:

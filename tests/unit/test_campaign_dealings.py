@@ -124,22 +124,16 @@ def test_a_verdict_on_content_alone_takes_a_queue_without_favourites_and_no_link
     queue = Queue(wrappers=4.0, excess=1.1, pairs=400.0, shared_bodies=0.0)
 
     def kind(
-        groups: set[str],
-        pooled: set[str],
-        proofs: dict[str, Proof] = content,
-        *,
-        favoured: float = 1.0,
-        unequal: float = 0.9,
-        is_program: bool = False,
+        groups: set[str], pooled: set[str], proofs: dict[str, Proof] = content, favoured: float = 1.0
     ) -> CampaignKind:
-        dealing = Dealing(200, 0.9, 1.1, wrapped=0.2, unequal=unequal, wrappers=4.0, favoured=favoured)
-        found = Findings(proofs, queue=queue, dealing=dealing, is_program=is_program)
-        return kind_of(found, groups, pooled, members=80)
+        dealing = Dealing(accounts=200, wrappers=4.0, favoured=favoured)
+        return kind_of(Findings(proofs, queue=queue, dealing=dealing), groups, pooled, members=80)
 
     assert kind({"content", "client"}, set()) is CampaignKind.DISTILLATION
-    assert kind({"content"}, set(), favoured=1.6) is CampaignKind.COHORT
-    assert kind({"content"}, set(), {"content": Proof(nats=80.0, control=0.0, provers=40.0)}) is CampaignKind.COHORT
-    assert kind({"content", "client"}, set(), is_program=True) is CampaignKind.COHORT
-    assert kind({"content", "client"}, set(), is_program=True, unequal=0.4) is CampaignKind.DISTILLATION
+    assert kind({"content", "client"}, set(), favoured=1.6) is CampaignKind.COHORT
+    assert (
+        kind({"content", "client"}, set(), {"content": Proof(nats=80.0, control=0.0, provers=40.0)})
+        is CampaignKind.COHORT
+    )
     assert kind({"content", "client", "network"}, {"network"}) is CampaignKind.COHORT
     assert kind({"content", "device", "network"}, {"network"}) is CampaignKind.DISTILLATION

@@ -39,7 +39,7 @@ PUBLIC = 0.25
 #: library that programs of all kinds are written with. Of so many (effective number) it is not one.
 ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
 _OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
-#: Whoever uses a program has its client: so most of a pool have, if it is one's.
+#: Whoever uses a program has its client: most of a pool do, if it is one's.
 _PROGRAM = 0.5
 _CUSTOMERS = frozenset({"one_payer", "one_device", "several_customers"})
 #: Links hold a pool when so many of its members have any; with half of the links and half of the fields it is most.
@@ -60,10 +60,10 @@ class Findings(Struct):
 
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
-    Of ``idle`` groups those do not do the pool's work who came to be so: they hold no verdict. ``is_program``: most have
-    a client in common, as users of a program do. Explanations that may be chance are named in ``unclear``, too: they do
-    not end a verdict. ``wrappers`` are those that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says
-    how.
+    Of ``idle`` groups those do not do the pool's work who came to be so: they hold no verdict. Most have a client in
+    common where it may be a program (``is_program``), whose users have no say in its prompts. Explanations that may be
+    chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those that a queue deals out, as
+    numbers by skeleton (hash), and ``dealing`` says how.
     """
 
     proofs: dict[str, Proof] = field(default_factory=dict)
@@ -160,10 +160,10 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     """The verdict's kind: distillation needs content and a pool of links or a queue, an account network links alone.
 
     Client, genesis and content together may be a popular new program: without a pool of cards, devices or addresses
-    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers, and
-    evenly where most have a client in common, which a program brings with its prompts. Not even then where hard links
-    are proved that do not hold it: those of a customer, or of a product's gateway. And origins hold nothing whose
-    accounts do other work. Whatever customers, one program or public material explain stays a cohort, too.
+    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers. Not
+    even then where hard links are proved that do not hold it: those of a customer, or of a product's gateway. And
+    origins hold nothing whose accounts do other work. Whatever customers, one program or public material explain stays
+    a cohort, too.
     """
     explanations, others = set(findings.explanations), groups - {"content"}
     working = others - set(findings.idle)
@@ -173,7 +173,6 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     if is_content and is_held(working, {*pooled, *findings.several}):
         return CampaignKind.DISTILLATION
     is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
-    is_queue = is_queue and (findings.dealing.is_even or not findings.is_program)
     is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations
     said = findings.proofs["content"].nats if "content" in findings.proofs else 0.0
     if is_content and is_queue and is_free and members >= MIN_QUEUE_MEMBERS and said >= QUEUE_NATS * members:

@@ -43,9 +43,6 @@ _LINKED_OTHERWISE = 0.25
 #: How accounts came to be: who pays, on what they were signed up, when. Networks, client and prompts are what any
 #: customer of a product has in common that reaches us through the product's gateway.
 ORIGINS = frozenset({"payer", "device", "genesis"})
-#: What those have in common whom no links tie: what they ask, and when they came. A client is that of a program,
-#: which brings its prompts.
-LINKLESS = frozenset({"content", "genesis"})
 #: What people of one region have in common: neighbours their networks, and the offices among them some cards.
 _REGIONAL = frozenset({"payer", "network"})
 

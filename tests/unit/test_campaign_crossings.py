@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine, kind_of
+from stream_app.detection.campaigns.assessment import assess
+from stream_app.detection.campaigns.confirmation import CampaignKind, examine, kind_of
 from stream_app.detection.campaigns.crossings import idle_of, is_of_several, work_of
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import Population, population
+from stream_app.detection.campaigns.opinions import Ranking
 from stream_app.detection.campaigns.profiles import Profiles
 from stream_app.detection.campaigns.proofs import ORIGINS, Proof
 from stream_app.detection.campaigns.records import Campaign, Status
@@ -90,10 +92,14 @@ def test_where_nobody_asks_anything_there_is_nothing_to_tell() -> None:
     assert not is_of_several(people, work)
 
 
-def test_nobody_is_acted_on_by_an_origin_whose_accounts_do_other_work() -> None:
-    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "client", "content")}
-    campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
+def test_what_was_proved_by_accounts_that_do_other_work_is_proved_no_more() -> None:
+    crowd = Crowd(43)
+    crowd.ordinary(600)
+    people, profiles, pool = grown(crowd, hosted(crowd, 5, of=12, are_idle=True))
+    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "device", "network", "client", "content")}
+    campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
     campaign.pooled = ["network", "payer"]
     assert may_act(campaign)
-    campaign.findings = Findings(idle=["payer"])
+    assess(campaign, people, profiles, pool.share < 0.5, BEGIN_MS, ranking=Ranking([]))
+    assert {"payer", "device"}.isdisjoint(campaign.proofs)
     assert not may_act(campaign)

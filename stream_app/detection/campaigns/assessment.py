@@ -50,6 +50,8 @@ def assess(
     for group, proof in found.proofs.items():
         if group not in campaign.proofs or proof.nats > campaign.proofs[group].nats:
             campaign.proofs[group] = proof
+    for group in found.idle:
+        campaign.proofs.pop(group, None)
     _drop_outgrown(campaign.proofs, population, pool)
     campaign.pooled = sorted({*campaign.pooled, *found.pooled})
     pool.has_links = bool(campaign.pooled) or pool.has_links

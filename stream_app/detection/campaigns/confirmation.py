@@ -60,10 +60,10 @@ class Findings(Struct):
 
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
-    Of ``idle`` groups those do not do the pool's work who came to be so: they hold no verdict. Most have a client in
-    common where it may be a program (``is_program``), whose users have no say in its prompts. Explanations that may be
-    chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those that a queue deals out, as
-    numbers by skeleton (hash), and ``dealing`` says how.
+    Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it. ``is_program``: most
+    have a client in common, as users of a program do, who have no say in its prompts. Explanations that may be chance
+    are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those that a queue deals out, as numbers
+    by skeleton (hash), and ``dealing`` says how.
     """
 
     proofs: dict[str, Proof] = field(default_factory=dict)
@@ -125,9 +125,11 @@ def examine(
 
 
 def _look_at_work(population: Population, pool: Pool, findings: Findings) -> None:
-    """Whose accounts do not do it; and content of several customers is none of the pool's."""
+    """Whose accounts do not do it prove nothing of the pool; and content of several customers is none of its own."""
     work = work_of(population, pool)
     findings.idle = idle_of(population, pool, work, findings.proofs.keys())
+    for group in findings.idle:
+        del findings.proofs[group]
     if is_of_several(population, work):
         findings.explanations.append("several_customers")
         findings.unclear.append("several_customers")
@@ -166,18 +168,17 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     a cohort, too.
     """
     explanations, others = set(findings.explanations), groups - {"content"}
-    working = others - set(findings.idle)
     if members < MIN_MEMBERS or not explanations.isdisjoint(_CUSTOMERS):
         return CampaignKind.COHORT
     is_content = "content" in groups and "public_material" not in explanations
-    if is_content and is_held(working, {*pooled, *findings.several}):
+    if is_content and is_held(others, {*pooled, *findings.several}):
         return CampaignKind.DISTILLATION
     is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
     is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations
     said = findings.proofs["content"].nats if "content" in findings.proofs else 0.0
     if is_content and is_queue and is_free and members >= MIN_QUEUE_MEMBERS and said >= QUEUE_NATS * members:
         return CampaignKind.DISTILLATION
-    is_network = len(working) >= 3 and len(pooled - set(findings.idle)) >= 2
+    is_network = len(others) >= 3 and len(pooled & others) >= 2
     return CampaignKind.ACCOUNT_NETWORK if is_network else CampaignKind.COHORT
 
 

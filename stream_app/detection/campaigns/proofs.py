@@ -152,7 +152,7 @@ def is_held(groups: Set[str], pooled: Collection[str], origins: Collection[str] 
     and one more than a region.
     """
     links = groups - {"content"}
-    return bool(pooled) and len(links) >= 2 and not links.isdisjoint(origins) and not links <= _REGIONAL
+    return not links.isdisjoint(pooled) and len(links) >= 2 and not links.isdisjoint(origins) and not links <= _REGIONAL
 
 
 class Pooled(NamedTuple):

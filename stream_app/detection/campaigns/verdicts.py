@@ -136,7 +136,7 @@ def barred_by(campaign: Campaign) -> Bar | None:
         return Bar.CONTENT
     if campaign.shared_until_ms:
         return Bar.PARTNERS
-    groups, pooled = campaign.proofs.keys() - campaign.findings.idle, campaign.pooled
+    groups, pooled = campaign.proofs.keys(), campaign.pooled
     if not is_held(groups, pooled, origins=groups):
         return Bar.LINKS
     origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}

@@ -92,6 +92,21 @@ def test_where_nobody_asks_anything_there_is_nothing_to_tell() -> None:
     assert not is_of_several(people, work)
 
 
+@pytest.mark.parametrize(("cards", "origins"), [(4, []), (12, ["payer"])])
+def test_a_companys_cards_do_not_say_how_all_of_a_pool_came_to_be(cards: int, origins: list[str]) -> None:
+    crowd = Crowd(45)
+    crowd.ordinary(600)
+    first, rng = len(crowd.people), crowd.rng
+    for number in range(60):
+        links = {"ja4": ["sdk"], "payment_fp": f"card-{number % cards}"}
+        links |= {"ip_prefixes": [f"rack-{rng.integers(16)}" for _ in range(3)]}
+        crowd._person(crowd._old_ms(), ["queue-1", "queue-2", "queue-3"], 0.4, links)
+    people, profiles, pool = grown(crowd, first)
+    found = examine(people, profiles, pool, {})
+    assert "payer" in found.proofs
+    assert found.origins == origins
+
+
 def test_what_was_proved_by_accounts_that_do_other_work_is_proved_no_more() -> None:
     crowd = Crowd(43)
     crowd.ordinary(600)

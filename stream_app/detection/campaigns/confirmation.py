@@ -96,7 +96,7 @@ def examine(
     proofs = proofs_of(population, pool, controls)
     values = pooled_of(population, pool, proofs.keys()) if _is_linked(pool) else Pooled([], [])
     findings = Findings(proofs, values.many, several=values.several)
-    said = origins_of(population, pool, proofs.keys(), {*pooled, *findings.several})
+    said = origins_of(population, pool, proofs.keys(), {*pooled, *findings.pooled})
     if is_held(proofs.keys(), {*pooled, *findings.pooled}):
         proofs |= proofs_of(population, pool, controls, HELD_NATS, {"content"})
     if "content" in proofs:

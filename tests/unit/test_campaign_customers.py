@@ -168,11 +168,11 @@ def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
     assert watched_only(campaign) == "no_origin"
     campaign.is_even = True
     assert not may_challenge(campaign)
-    campaign.proofs.pop("network")
+    links = {group: campaign.proofs.pop(group) for group in ("network", "client")}
     assert may_challenge(campaign)
-    campaign.findings.is_program = True
-    assert not may_challenge(campaign)
-    campaign.proofs["network"] = Proof(100.0, 0.0, 20.0)
+    for group, proof in links.items():
+        campaign.proofs[group] = proof
+        assert not may_challenge(campaign)
     campaign.proofs["genesis"] = Proof(100.0, 0.0, 20.0)
     assert may_act(campaign)
     assert watched_only(campaign) is None

@@ -39,8 +39,6 @@ PUBLIC = 0.25
 #: library that programs of all kinds are written with. Of so many (effective number) it is not one.
 ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
 _OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
-#: Whoever uses a program has its client: most of a pool do, if it is one's.
-_PROGRAM = 0.5
 _CUSTOMERS = frozenset({"one_payer", "one_device", "several_customers"})
 #: Links hold a pool when so many of its members have any; with half of the links and half of the fields it is most.
 _LINKED = 0.5
@@ -60,10 +58,9 @@ class Findings(Struct):
 
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
-    Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it. ``is_program``: most
-    have a client in common, as users of a program do, who have no say in its prompts. Explanations that may be chance
-    are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those that a queue deals out, as numbers
-    by skeleton (hash), and ``dealing`` says how.
+    Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it.
+    Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
+    that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
 
     proofs: dict[str, Proof] = field(default_factory=dict)
@@ -77,7 +74,6 @@ class Findings(Struct):
     several: list[str] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
-    is_program: bool = False
 
 
 def examine(
@@ -109,7 +105,6 @@ def examine(
         customers = customers_of(population, pool, controls)
         findings.explanations += [f"one_{customer.group}" for customer in customers]
         findings.unclear += [f"one_{customer.group}" for customer in customers if not customer.is_clear]
-    findings.is_program = "client" in proofs and proofs["client"].provers >= _PROGRAM * pool.size
     skeletons = skeletons_of(population, pool)
     findings.queue = queue_of(population, profiles, pool, skeletons)
     if findings.queue.is_dealt:

@@ -156,8 +156,8 @@ def may_challenge(campaign: Campaign) -> bool:
     its client, and might share its rhythm.
     """
     is_own = campaign.kind is CampaignKind.DISTILLATION and not campaign.shared_until_ms
-    has_links = campaign.findings.is_program or not HARD_GROUPS.isdisjoint(campaign.proofs)
-    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even and not has_links
+    is_linkless = (HARD_GROUPS | {"client"}).isdisjoint(campaign.proofs)
+    return campaign.status is Status.CONFIRMED and is_own and campaign.is_even and is_linkless
 
 
 def _dealt_to(campaign: Campaign, population: Population) -> Flags:

@@ -31,10 +31,10 @@ _SHARED_BY_CUSTOMERS = tuple(kind for kind in KINDS if kind.is_origin)
 
 
 class Work(NamedTuple):
-    """Content that members share, by entry: whose, how far he belongs, and how many times chance members carry it.
+    """Content that members share, by entry: whose it is (``rows``) and how far he belongs (``own``).
 
-    ``inside`` says how many members carry it, ``near`` how many of them have the same card or device as he;
-    ``beyond`` is without either.
+    ``inside`` members carry it, ``beyond`` times chance and its spread; ``apart`` without those who have the same card
+    or device as he.
     """
 
     members: NDArray[np.intp]

@@ -21,7 +21,7 @@ _EXPLANATIONS = {
 _BARS = {
     "no_content": "nothing tells what they are for: their prompts have too little in common",
     "partners": "partners saw a part of it, and here too little of it was seen",
-    "no_links": "that takes a pool of cards, devices or addresses, and more in common than neighbours have",
+    "no_links": "no pool of cards, devices or addresses, and what neighbours do not share, holds them together",
     "no_origin": "nothing says how all of their accounts came to be, and one customer's card or device is only its own",
 }
 

@@ -170,6 +170,7 @@ def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
     assert not may_challenge(campaign)
     links = {group: campaign.proofs.pop(group) for group in ("network", "client")}
     assert may_challenge(campaign)
+    assert watched_only(campaign) is None
     for group, proof in links.items():
         campaign.proofs[group] = proof
         assert not may_challenge(campaign)

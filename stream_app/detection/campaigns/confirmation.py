@@ -39,6 +39,7 @@ PUBLIC = 0.25
 #: library that programs of all kinds are written with. Of so many (effective number) it is not one.
 ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
 _OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
+#: Explanations that leave a person to look, whatever links prove.
 _CUSTOMERS = frozenset({"one_payer", "one_device", "several_customers"})
 #: Links hold a pool when so many of its members have any; with half of the links and half of the fields it is most.
 _LINKED = 0.5

@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.likelihoods import Weights, by_group
+from stream_app.detection.campaigns.likelihoods import OWN_EXCESS, Weights, by_group
 from stream_app.detection.campaigns.links import FLOOR, KINDS, Incidence, Kind, Population
 from stream_app.detection.campaigns.profiles import Floats
 from stream_app.detection.campaigns.proofs import MIN_PROVERS, ORIGINS, PROOF
 from stream_app.detection.campaigns.ratios import dot, excess_of
 
-#: Those whom a link brought do the pool's work if they have so large a part of a member's nats of content.
+#: Those whom a link brought do the pool's work if they have so large a part of a member's nats of content: in a
+#: campaign with half of the links they had .8 and more, in pools of several customers mostly less than nothing.
 _PART = 0.5
 #: Times chance that members with a value in common have content in common, and standard deviations of chance beyond it.
 _MOST_ALIKE, _CLEARLY = 1.5, 3.0
-#: Times chance, beyond its spread, that members carry content that is the pool's own.
-_OWN = 10.0
 _CONTENT = next(kind for kind in KINDS if kind.group == "content")
 _SHARED_BY_CUSTOMERS = tuple(kind for kind in KINDS if kind.is_origin)
 
@@ -77,7 +76,7 @@ def idle_of(population: Population, pool: Pool, work: Work, groups: Set[str]) ->
 
 def is_of_several(population: Population, work: Work) -> bool:
     """Whether members who have a card, a device or a network in common ask alike far more often than others."""
-    owned = work.beyond >= _OWN
+    owned = work.beyond >= OWN_EXCESS
     rows, cols, own = work.rows[owned], work.cols[owned], work.own[owned]
     for kind in KINDS:
         if kind.is_hard:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stream_app.detection.campaigns.records import Campaign, Member, Status, Word
-from stream_app.detection.campaigns.verdicts import barred_by
+from stream_app.detection.campaigns.verdicts import barred_by, may_challenge
 from stream_app.detection.explanations import rfc3339
 
 #: What stands on the campaigns topic: entries by key.
@@ -35,7 +35,7 @@ def plain_header(campaign: Campaign) -> dict[str, Any]:
             for kind, value, inside, everywhere in campaign.top_values
         ],
     }
-    if campaign.status is Status.CONFIRMED and (bar := barred_by(campaign)):
+    if campaign.status is Status.CONFIRMED and (bar := barred_by(campaign)) and not may_challenge(campaign):
         plain["watched_only"] = bar.value
     if campaign.findings.dealing.accounts:
         plain["dealing"] = {"is_even": campaign.is_even, **campaign.findings.dealing._asdict()}

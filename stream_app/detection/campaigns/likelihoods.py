@@ -28,7 +28,7 @@ SETTLING_ROUNDS = 3
 _MAX_EXPONENT = 30.0
 #: Times chance, beyond its spread, that members carry a value that is the pool's own: a wrapper of half a dozen members
 #: at least, and of nobody else. What is carried a little more often than by chance adds up in whoever asks much.
-_OWN = 10.0
+OWN_EXCESS = 10.0
 
 
 class Weights(NamedTuple):
@@ -87,7 +87,7 @@ def fit(  # noqa: PLR0917
     logs[of.members] = np.bincount(of.whose, weights=np.log(times), minlength=len(of.members))
     logs[of.members] += (links.carried[of.members] - links.shared[of.members]) * log_outside
     if kind.has_many and is_held:
-        gained = np.where(times >= _OWN, np.log(times) - log_outside, 0.0)
+        gained = np.where(times >= OWN_EXCESS, np.log(times) - log_outside, 0.0)
         logs = np.maximum(logs, _of_own_values(links, of, share, gains, gained))
     taking_part = (1.0 - weights.without) * np.exp(logs.clip(-_MAX_EXPONENT, _MAX_EXPONENT))
     nats = np.log(weights.without + taking_part)
@@ -129,7 +129,7 @@ def _of_own_values(links: Incidence, of: _Entries, share: Floats, gains: Floats,
 
     ``gains`` are by column, to those outside, ``gained`` by entry, to members.
     """
-    entries = links.entries_of_values(np.flatnonzero(gains >= np.log(_OWN)))
+    entries = links.entries_of_values(np.flatnonzero(gains >= np.log(OWN_EXCESS)))
     logs = np.bincount(links.rows[entries], weights=gains[links.cols[entries]], minlength=len(links.carried))
     logs = logs.astype(np.float64)  # of no entries at all numpy counts in integers
     logs[of.members] = np.bincount(of.whose, weights=gained, minlength=len(of.members))

@@ -110,9 +110,11 @@ def score(values: Iterator[tuple[int, bytes]], policy: Policy) -> Scores:
     """Run the core over a stream; what is open at its end is left out."""
     scores = Scores()
 
-    def learn_scored(state: TenantState, rules: Policy, minute: int, found: list[tuple[int, float]]) -> None:
+    def learn_scored(
+        state: TenantState, rules: Policy, minute: int, found: list[tuple[int, float]], suspect: set[int]
+    ) -> None:
         scores.add(state, rules, minute, found)
-        learn(state, rules, minute, found)
+        learn(state, rules, minute, found, suspect)
 
     detector = Detector("calibration", 0, 1, policy, {})
     with patch.object(closings, "learn", learn_scored):  # nothing else shows a window before it is learned

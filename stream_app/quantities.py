@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from msgspec import UNSET, UnsetType
+
 _UNITS_S = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 #: Below this score a rarity in words would sound more certain than it is.
 _TELLING_SCORE = 0.9
@@ -17,6 +19,11 @@ def rarity(score: float) -> str:
     if windows >= RAREST:
         return "fewer than one ordinary window in a billion gets that far"
     return f"one ordinary window in {float(f'{windows:.2g}'):,.0f} gets that far"
+
+
+def how_rare(score: float, compared_with: str | UnsetType) -> str:
+    """The same, or how few of those whom the subject was compared with."""
+    return rarity(score) if compared_with is UNSET else f"{1 - score:.1%} of them get as far"
 
 
 def number(value: float) -> str:

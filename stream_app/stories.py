@@ -23,7 +23,7 @@ from stream_app.memberships import (
     weight,
 )
 from stream_app.particulars import Point, circumstances, consequence, evidence_points, life, origin, policy_lines
-from stream_app.quantities import RAREST, clock, duration, number, printable, rarity
+from stream_app.quantities import RAREST, clock, duration, how_rare, number, printable
 
 #: Features by code without window, those in percent with % or a place for the number; other codes by their unit.
 _WORDS = {
@@ -197,6 +197,8 @@ def _in_window(code: str) -> str:
 
 def _compared(reason: Reason) -> str:
     observed, expected = reason.observed, reason.expected
+    if reason.compared_with is not UNSET:
+        return f"half of all {printable(reason.compared_with)} begin with {number(expected)} or less"
     if expected <= 0:
         return "none is usual"
     times = observed / expected
@@ -223,7 +225,7 @@ def _reasons(decision: Decision, background: Background) -> list[Point]:
 
 def _told(reason: Reason, share: float) -> str:
     weight = f"; {share:.0%} of the score" if share < 1 else ""
-    return f"{seen(reason)}; {rarity(reason.score)}{weight}"
+    return f"{seen(reason)}; {how_rare(reason.score, reason.compared_with)}{weight}"
 
 
 def _reason_without_scores(decision: Decision, background: Background) -> str:

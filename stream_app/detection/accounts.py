@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from zlib import crc32
 
+from stream_app.detection.bars import bar_of, reaching, step_reached
 from stream_app.detection.decisions import split_key
 from stream_app.detection.features import ACCOUNT_SURGES
-from stream_app.detection.judgement import Scored, bar_of, reaching, score_values, step_reached, sum_values
+from stream_app.detection.judgement import Scored, score_values, sum_values
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Step, denies
 from stream_app.detection.state import TenantState

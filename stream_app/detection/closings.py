@@ -11,18 +11,20 @@ from stream_app.detection.accounts import (
     set_apart,
     without,
 )
+from stream_app.detection.bars import bar_of, reaching, step_reached
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import ACCOUNT_SURGES, FEATURES, MIN_SHAPE_REQUESTS
 from stream_app.detection.floors import is_known
 from stream_app.detection.growths import Growth
-from stream_app.detection.judgement import Scored, closed_values, score_values, step_reached
+from stream_app.detection.judgement import Scored, closed_values, score_newcomer, score_values
 from stream_app.detection.ladder import reachable
 from stream_app.detection.learning import learn
 from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes, Part, open_part
 from stream_app.detection.lists import muted_until_ms, policy_for
 from stream_app.detection.live_tenants import Tenant
+from stream_app.detection.newcomers import PeerExpectation
 from stream_app.detection.overrides import forget_old
 from stream_app.detection.policy import Policy
 from stream_app.detection.rhythms import Rhythm
@@ -92,14 +94,18 @@ def _close_minute(  # noqa: PLR0917
     asking = [] if is_muted or not busy else _asking(state, rules, around.services, busy, minute)
     names = dict.fromkeys([*state.accounts, *([worst] if worst and is_apart else [])])
     found = [_judge_account(Subject(tenant_id, name), state, policy, around.services, cause) for name in names]
+    judged: Sequence[Scored] = scored
     if standing is None or not denies(standing.rung):
+        judged = score_newcomer(state, rules, scored, served, around.newcomers)
         told = _untold(state, served, block) if light else served
-        learn(state, rules, minute, told + [pair for pair in busy if pair not in asking])
+        around.newcomers.gather(minute, told, state.baselines)
+        suspect = _suspect(rules, judged)
+        learn(state, rules, minute, told + [pair for pair in busy if pair not in asking], suspect)
     state.pending = []
     if scored and not is_up and responsible_account(state, rules, None, cause.newest_pane, scored, rules.steps, apart):
-        scored = []  # the account's next request tells its name
-    if is_up or (scored and not is_muted):
-        found.append(judge(subject, state, rules, [] if is_muted else scored, cause))
+        scored = judged = []  # the account's next request tells its name
+    if is_up or (judged and not is_muted):
+        found.append(judge(subject, state, rules, [] if is_muted else judged, cause))
         if not is_muted:
             state.pending = _waiting(state, rules, scored, end_ms)
     state.pending += asking
@@ -107,6 +113,13 @@ def _close_minute(  # noqa: PLR0917
     forgotten = forget_old(state, tenant_id, end_ms)
     windows.forget(minute)
     return [decision for decision in found if decision is not None], forgotten
+
+
+def _suspect(policy: Policy, judged: Sequence[Scored]) -> set[int]:
+    """Features in which a newcomer is so unusual among newcomers that it is worth a look."""
+    if not any(isinstance(s.expectation, PeerExpectation) for s in judged):
+        return set()
+    return {s.place for s in reaching(policy, judged, bar_of(policy.steps[0]))}
 
 
 def _untold(state: TenantState, served: list[tuple[int, float]], block: Part | None) -> list[tuple[int, float]]:

@@ -40,7 +40,8 @@ class Reason(Struct, frozen=True, omit_defaults=True):
     """One feature that was out of its expected range.
 
     ``observed`` was seen in the last ``window_s`` seconds of event time, ``expected`` is what the subject's own history
-    makes usual; both in ``unit``. ``score`` is 0..1, higher is worse.
+    makes usual; both in ``unit``. ``score`` is 0..1, higher is worse. With ``compared_with`` that is not its history:
+    ``newcomers`` is how others began.
     """
 
     code: Word
@@ -49,6 +50,7 @@ class Reason(Struct, frozen=True, omit_defaults=True):
     unit: str
     window_s: Count
     score: Score
+    compared_with: Word | UnsetType = UNSET
 
 
 class Limit(Struct, frozen=True, omit_defaults=True):

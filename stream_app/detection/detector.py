@@ -231,7 +231,7 @@ class Detector:
         self._tenants.forget_idle(self._closable)
         if (day := sealable_day(self._closable)) > self._state.population.sealed_day:
             self._close_due(1 << 62, self._state.watermark.time_ms, gathered_until(day))  # whatever was not closed yet
-            self._state.population.seal(day)
+            self._state.seal(day)
 
     def _look(self, event: Event, tenant: Tenant, time_ms: int, record: Record) -> None:
         if make_first_room(tenant, self.policy):

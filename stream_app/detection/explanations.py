@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from stream_app.detection.bars import Bar, reaching
 from stream_app.detection.decisions import Evidence, Limit, ModelRef, Reason, Source
 from stream_app.detection.features import CODES, Counter
 from stream_app.detection.floors import Known, expect, floor_for, is_known, own_floor
-from stream_app.detection.judgement import Bar, Scored, reaching
+from stream_app.detection.judgement import Scored
 from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes
+from stream_app.detection.newcomers import NEWCOMERS, PeerExpectation
 from stream_app.detection.policy import Policy
 from stream_app.detection.scorers import SCORER, SCORER_VERSION, t_quantile
 from stream_app.detection.state import TenantState
@@ -65,6 +67,7 @@ def reasons(policy: Policy, scored: Sequence[Scored], bar: Bar, light: LightShap
             unit=s.feature.unit,
             window_s=light_s if light_s and s.place in LIGHT_PLACES else s.feature.window_s,
             score=round(s.score, 9),
+            compared_with=NEWCOMERS if isinstance(s.expectation, PeerExpectation) else UNSET,
         )
         for s in listed
     ]
@@ -81,6 +84,8 @@ def counterfactual(policy: Policy, scored: Sequence[Scored], bar: Bar) -> str:
         if s.place in may_join:  # with others it gets there below what it takes alone
             least = own_floor(policy, s.place, s.expectation, is_known=s.known is not Known.NOT)
         level = max(least, s.expectation.level(quantile))
+        if isinstance(s.expectation, PeerExpectation) and s.value <= level:
+            continue  # below it as it is: others decide
         levels.append(f"{s.feature.code} ≤ {floor(level)}")
     return f"would not have fired with {' and '.join(levels)}"
 

@@ -5,6 +5,7 @@ from math import expm1
 
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import CODES, FEATURES, GROWTH, SHARES, SHIFTS
+from stream_app.detection.newcomers import PeerExpectation
 from stream_app.detection.policy import Policy
 from stream_app.detection.rhythms import NO_SHIFTS, Shifts
 from stream_app.detection.rules import denies
@@ -23,6 +24,9 @@ RECENT_TIMES = 2.0
 _REQUESTS_60S = CODES.index("requests_60s")
 
 
+Usual = Expectation | CountExpectation | ShareExpectation | PeerExpectation
+
+
 class Known(IntEnum):
     """How much has been seen of a tenant: not enough for its own level to count, enough, and enough for a denial."""
 
@@ -31,12 +35,12 @@ class Known(IntEnum):
     WELL = 2
 
 
-def expect(state: TenantState, index: int, minute: int) -> Expectation | CountExpectation | ShareExpectation:
+def expect(state: TenantState, index: int, minute: int) -> Usual:
     """What is usual for a feature, given by its place in ``FEATURES``, in a window that ends with a minute."""
     return expect_in(state, index, shifts(state, minute))
 
 
-def expect_in(state: TenantState, index: int, hour: Shifts) -> Expectation | CountExpectation | ShareExpectation:
+def expect_in(state: TenantState, index: int, hour: Shifts) -> Usual:
     """The same, given the ``shifts`` of the minute."""
     if index == GROWTH and state.growth is not None:
         return state.growth.expect()
@@ -73,9 +77,7 @@ def least_floors(state: TenantState, policy: Policy) -> list[float]:
     return policy.small_floors if is_known(state) else policy.floors
 
 
-def own_floor(
-    policy: Policy, index: int, expectation: Expectation | CountExpectation | ShareExpectation, *, is_known: bool
-) -> float:
+def own_floor(policy: Policy, index: int, expectation: Usual, *, is_known: bool) -> float:
     """Size below which a feature does not matter for a tenant.
 
     That is the policy's floor. For a tenant known well whose usual values are far below, it is some times the usual
@@ -90,13 +92,7 @@ def own_floor(
     return min(floor, max(least, policy.small_tenants.times * expectation.level(0.0)))
 
 
-def floor_for(
-    policy: Policy,
-    index: int,
-    rung: Action,
-    expectation: Expectation | CountExpectation | ShareExpectation,
-    known: Known,
-) -> float:
+def floor_for(policy: Policy, index: int, rung: Action, expectation: Usual, known: Known) -> float:
     """Size above which a feature may take a tenant to a rung.
 
     Beyond ``small_tenants.up_to`` that is the policy's floor; a newcomer is denied nothing below a larger one, and

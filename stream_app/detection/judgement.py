@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from stream_app.detection.decisions import Action
 from stream_app.detection.features import (
     FEATURES,
     GROWTH,
@@ -12,7 +11,7 @@ from stream_app.detection.features import (
     SUMS,
     Feature,
 )
-from stream_app.detection.floors import Known, expect, floor_for, known, least_floors, own_floor
+from stream_app.detection.floors import Known, Usual, expect, known, least_floors, own_floor
 from stream_app.detection.light_shapes import (
     LIGHT_PLACES,
     LightWindow,
@@ -21,16 +20,13 @@ from stream_app.detection.light_shapes import (
     open_part,
     window_requests,
 )
+from stream_app.detection.newcomers import COMPARED, Newcomers, is_new
 from stream_app.detection.policy import Policy
-from stream_app.detection.rules import Step
-from stream_app.detection.scorers import CountExpectation, Expectation, ShareExpectation
 from stream_app.detection.services import Services
 from stream_app.detection.shape_windows import shape_values
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import MIDDLE_MINUTES, PANES, Minute, Totals
 
-#: How many independent shapes three moving together are taken for.
-_TOGETHER_POWER = 1.5
 #: Of each sum: its place in ``FEATURES``, which window it is over, its counter (as a plain number, for speed).
 _WINDOWS_S = (10, 60, 180, 600)
 _SUM_PLACES = tuple(
@@ -46,7 +42,7 @@ class Scored(NamedTuple):
 
     place: int
     value: float
-    expectation: Expectation | CountExpectation | ShareExpectation
+    expectation: Usual
     score: float
     known: Known
 
@@ -71,6 +67,29 @@ def score_values(state: TenantState, policy: Policy, values: Iterable[tuple[int,
         if value > own_floor(policy, index, expectation, is_known=how_known is not Known.NOT):
             scored.append(Scored(index, value, expectation, expectation.score(value), how_known))
     return sorted(scored, key=lambda s: -s.score)
+
+
+def score_newcomer(
+    state: TenantState,
+    policy: Policy,
+    scored: Sequence[Scored],
+    values: Iterable[tuple[int, float]],
+    newcomers: Newcomers,
+) -> Sequence[Scored]:
+    """The same scores for a tenant that may be new, worst first: how it asks is also judged by how others began.
+
+    What makes a newcomer unusual among newcomers is worth a look and denies nothing.
+    """
+    floors = policy.floors
+    above = [(place, value) for place, value in values if place in COMPARED and value > floors[place]]
+    if not above:
+        return scored
+    best = {s.place: s for s in scored}
+    for place, value in above:
+        peers = newcomers.expect(place) if is_new(state.baselines, place) else None
+        if peers is not None and (place not in best or peers.score(value) > best[place].score):
+            best[place] = Scored(place, value, peers, peers.score(value), known(state))
+    return sorted(best.values(), key=lambda s: -s.score)
 
 
 def sum_values(state: TenantState, newest: int, without: Sequence[int] = ()) -> list[tuple[int, float]]:
@@ -159,58 +178,3 @@ def closed_values(
     if state.growth is not None and state.growth.percent is not None:
         shapes.append((GROWTH, state.growth.percent))
     return ClosedMinute(served + shapes, asked + shapes, light, block)
-
-
-class Bar(NamedTuple):
-    """A rung and the score that counts for it: ``enter`` to get there, ``leave`` to stay."""
-
-    rung: Action
-    score: float
-    simulated: bool
-
-    @property
-    def together(self) -> float:
-        """The score that each of several kinds of shape must reach for the bar to be reached together.
-
-        Three independent ones beyond p would be a chance of p³; as the shapes of one client hang together, they count
-        as p to the power of one and a half.
-        """
-        return 1.0 - float((1.0 - self.score) ** (1.0 / _TOGETHER_POWER))
-
-
-def bar_of(step: Step) -> Bar:
-    """What it takes to enter a step."""
-    return Bar(step.rung, step.rule.enter, step.simulated)
-
-
-def reaching(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]:
-    """The features that reach the bar and are allowed to, alone or together."""
-    alone = [
-        s
-        for s in scored
-        if s.score >= bar.score
-        and policy.features[s.feature.code].may(bar.rung, bar.simulated)
-        and s.value > floor_for(policy, s.place, bar.rung, s.expectation, s.known)
-    ]
-    return alone + [s for s in _together(policy, scored, bar) if s not in alone]
-
-
-def _together(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored]:
-    rule = policy.together
-    if rule is None or rule.up_to.severity < bar.rung.severity:
-        return []
-    level = bar.together
-    found = [
-        s
-        for s in scored
-        if s.feature.kind and s.score >= level and (bar.simulated or policy.features[s.feature.code].mode == "enforced")
-    ]
-    return found if len({s.feature.kind for s in found}) >= rule.kinds else []
-
-
-def step_reached(policy: Policy, scored: Sequence[Scored], steps: Sequence[Step]) -> Step | None:
-    """The highest of ``steps`` (lowest first) that is reached."""
-    for step in reversed(steps):
-        if reaching(policy, scored, bar_of(step)):
-            return step
-    return None

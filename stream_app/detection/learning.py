@@ -22,12 +22,19 @@ _MIX_MEMORY = 144.0
 _REQUESTS_60S, _REQUESTS_600S = CODES.index("requests_60s"), CODES.index("requests_600s")
 
 
-def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tuple[int, float]]) -> None:
+def learn(
+    state: TenantState,
+    policy: Policy,
+    minute: int,
+    values: Iterable[tuple[int, float]],
+    suspect: Set[int] = frozenset(),
+) -> None:
     """Learn a closed minute, and at the end of each ten of them the block; windows without an answer are not learned.
 
     A value beyond the mildest rung is learned as that rung's trip level, so that an outlier moves the baseline no more
     than the largest ordinary value would. How a client asks is learned so with a tenth of the weight: another way that
-    lasts is usual after days, and an extraction of hours does not become so.
+    lasts is usual after days, and an extraction of hours does not become so. ``suspect`` are features that led
+    to a rung otherwise: by how newcomers ask.
     """
     block_ends = is_block_end(minute)
     known = dict(values)
@@ -38,7 +45,7 @@ def learn(state: TenantState, policy: Policy, minute: int, values: Iterable[tupl
         places += PER_TEN_MINUTES
     if len(state.baselines) < len(FEATURES):
         state.baselines += [None] * (len(FEATURES) - len(state.baselines))
-    doubted, floors = set(), policy.small_floors
+    doubted, floors = set(suspect), policy.small_floors
     for index, value in known.items():
         if value > floors[index] and not FEATURES[index].recent:
             most = _most_to_learn(state, policy, index, minute)

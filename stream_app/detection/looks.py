@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from math import inf
 
 from stream_app.detection.accounts import busiest, fingerprint, responsible_account, set_apart, without
+from stream_app.detection.bars import step_reached
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.explanations import Cause
 from stream_app.detection.features import ACCOUNT_SURGES, Counter
-from stream_app.detection.judgement import score_values, step_reached, sum_values
+from stream_app.detection.judgement import score_values, sum_values
 from stream_app.detection.ladder import next_reach_ms, reachable
 from stream_app.detection.lists import muted_until_ms, policy_for, soft_until_ms
 from stream_app.detection.live_tenants import Tenant

@@ -196,11 +196,15 @@ class HarmBudgets(BaseModel):
 
 
 class Together(BaseModel):
-    """Shape features of that many different kinds, moving together, may take a subject as far as ``up_to``."""
+    """Shape features of that many different kinds, moving together, may take a subject as far as ``up_to``.
+
+    A newcomer is observed when ``newcomer_kinds`` of them are unusual among newcomers.
+    """
 
     model_config = STRICT
 
     kinds: Annotated[int, Field(ge=2, le=10)] = 3
+    newcomer_kinds: Annotated[int, Field(ge=2, le=10)] = 2
     up_to: Rung
 
 

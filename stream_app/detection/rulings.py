@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, UnsetType
 
+from stream_app.detection.bars import Bar, bar_of, reaching, step_reached
 from stream_app.detection.decisions import (
     Action,
     Budget,
@@ -16,7 +17,7 @@ from stream_app.detection.decisions import (
 )
 from stream_app.detection.explanations import MODEL, Cause, counterfactual, evidence, limit, reasons, rfc3339
 from stream_app.detection.harm import Allowance
-from stream_app.detection.judgement import Bar, Scored, bar_of, reaching, step_reached
+from stream_app.detection.judgement import Scored
 from stream_app.detection.ladder import Move, Standing, Verdict, denied_since_ms, life, next_move, reachable, release
 from stream_app.detection.lists import listing
 from stream_app.detection.policy import Policy

@@ -12,6 +12,7 @@ from stream_app.detection.growths import Growth, Population
 from stream_app.detection.harm import Harm
 from stream_app.detection.ladder import Standing
 from stream_app.detection.light_shapes import LightShapes
+from stream_app.detection.newcomers import Newcomers
 from stream_app.detection.rhythms import Rhythm
 from stream_app.detection.scorers import Baseline
 from stream_app.detection.series import Series
@@ -113,6 +114,12 @@ class PartitionState(Struct, array_like=True):
     harm: Harm = field(default_factory=Harm)
     services: Services = field(default_factory=Services)
     population: Population = field(default_factory=Population)
+    newcomers: Newcomers = field(default_factory=Newcomers)
+
+    def seal(self, day: int) -> None:
+        """All that counts for days up to ``day`` has been gathered."""
+        self.population.seal(day)
+        self.newcomers.seal(day)
 
 
 def _sketch_bytes(sketch: hll_sketch) -> bytes:

@@ -10,7 +10,7 @@ from stream_app.detection.policy import Policy
 from stream_app.plots.panels import Panel, limit_of
 from stream_app.plots.times import Mark, around, bins_of, clock_at
 from stream_app.plots.tracks import Tracer, Track, account_of
-from stream_app.quantities import clock, rarity
+from stream_app.quantities import clock, how_rare
 from stream_app.reports.charts import figure
 from stream_app.reports.histories import MAX_MARKS, RunHistory, SubjectHistory
 from stream_app.stories import Background, follows, points, seen, subject_name
@@ -96,7 +96,11 @@ def _strictest_first(made: tuple[Action, int]) -> int:
 def _story(decision: Decision, rules: Rules) -> str:
     reason = decision.reasons[0] if decision.reasons else None
     story = points(decision, rules.background_of(decision))
-    why = f"{seen(reason)}; {rarity(reason.score)}" if reason else next(p.text for p in story if p.label == "Reason")
+    why = (
+        f"{seen(reason)}; {how_rare(reason.score, reason.compared_with)}"
+        if reason
+        else next(p.text for p in story if p.label == "Reason")
+    )
     short = f"<p>{escape(why[0].upper() + why[1:])}.</p>"
     told = "".join(
         f"<dt>{point.label}</dt><dd>{_linked(point.text) if point.label == 'Runbook' else escape(point.text)}</dd>"

@@ -9,11 +9,12 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from stream_app.detection.bars import step_reached
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect
 from stream_app.detection.features import CODES
-from stream_app.detection.judgement import score_values, step_reached
+from stream_app.detection.judgement import score_values
 from stream_app.detection.policy import Policy
 from stream_app.detection.records import Record
 from stream_app.detection.rules import Step

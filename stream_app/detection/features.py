@@ -54,6 +54,8 @@ def _shape(name: str, unit: str, median: float, log_sd: float = 0.5, kind: str =
 
 #: Seven in an hour reach one in a thousand, sixteen one in ten thousand.
 _NO_HABIT = Prior(0.05, 0.4, level_weight=8.0)
+#: Some are refused now and then, some a third of the time: that nearly all is refused is nobody's beginning.
+_FEW_REFUSALS = Prior(1.0, 0.7, level_weight=2.0)
 #: One or two settings, for nearly everybody: nobody tunes by hand through a dozen, and the first sweep is no habit.
 _FEW_SETTINGS = Prior(2.0, 0.3, level_weight=8.0)
 _NO_PRIOR = Prior(0.0, 1.0)
@@ -85,7 +87,7 @@ FEATURES = (
     _shape("output_per_input_percent", "percent", 50.0, 0.7, "output"),
     _shape("output_of_max_percent", "percent", 20.0, 0.7, "output"),
     _shape("reasoning_per_request", "tokens per request", 200.0, 0.7, "output"),
-    _shape("refused_percent", "percent", 1.0, 0.7, "refusals"),
+    Feature("refused_percent_600s", "percent", 600, _FEW_REFUSALS, _TEN_MINUTES, kind="refusals"),
     _shape("prefixes", "prefixes", 2.0),
     _shape("ja4s", "fingerprints", 2.0),
     _shape("templates", "templates", 5.0),

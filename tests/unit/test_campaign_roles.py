@@ -4,7 +4,7 @@ import numpy as np
 
 from stream_app.detection.campaigns.links import GROUPS, population
 from stream_app.detection.campaigns.profiles import Profiles
-from stream_app.detection.campaigns.roles import ROLES, Role, are_tied, carries_own_client, roles
+from stream_app.detection.campaigns.roles import ROLES, Role, carries_own_client, roles
 from stream_app.detection.signals import Profile, Signal
 
 
@@ -42,6 +42,7 @@ def test_acting_takes_two_kinds_of_evidence_and_blocking_content_and_a_hard_link
     assert role_of(network=7.0, client=2.5, genesis=2.5) is Role.ACT
     assert role_of(network=7.0, client=5.0) is Role.ACT
     assert role_of(network=5.0, client=8.0) is Role.MEMBER
+    assert role_of(client=9.0, content=2.5) is Role.ACT
     assert role_of(0.99999, payer=6.0, client=3.0, content=4.0) is Role.BLOCK
 
 
@@ -71,18 +72,3 @@ def test_a_client_of_few_members_is_nobodys_own() -> None:
     nats = np.zeros((len(GROUPS), 5))
     nats[GROUPS.index("payer"), :4] = 5.0
     assert not carries_own_client(people, np.full(5, 0.9), nats).any()
-
-
-def test_two_of_one_household_do_not_tie_each_other_to_a_campaign() -> None:
-    """Three with one card, one of them with a device that a fourth has, and two with a card of their own."""
-    profiles = Profiles()
-    cards, devices = ["a", "a", "a", "d", "family", "family"], ["1", "2", "3", "3", "home", "home"]
-    for number, (card, device) in enumerate(zip(cards, devices, strict=True)):
-        profiles.add(Signal(f"t{number}", 0, 0, 1, 1, Profile(payment_fp=card, signup_fp=device)))
-    people = population(profiles, np.ones(6, np.bool_))
-    nats = np.zeros((len(GROUPS), 6))
-    nats[GROUPS.index("payer")] = nats[GROUPS.index("device")] = nats[GROUPS.index("client")] = 3.0
-    share = np.full(6, 0.99999)
-    tied = are_tied(people, share, nats)
-    assert tied.tolist() == [True] * 4 + [False] * 2
-    assert [ROLES[place] for place in roles(share, nats, tied=tied)][3:] == [Role.ACT, Role.MEMBER, Role.MEMBER]

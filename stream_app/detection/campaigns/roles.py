@@ -6,7 +6,6 @@ import numpy as np
 
 from stream_app.detection.campaigns.links import GROUPS, KINDS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints
-from stream_app.detection.campaigns.proofs import BEYOND_A_PAIR, tied_by
 
 #: A member is rather in than out when the campaign's other links are few; it is observed, no more.
 MEMBER_SHARE = 0.3
@@ -33,7 +32,6 @@ _HARD = [GROUPS.index(group) for group in dict.fromkeys(kind.group for kind in K
 _CONTENT = GROUPS.index("content")
 _NETWORK = GROUPS.index("network")
 _NO_NETWORK = [*(group for group in _HARD if GROUPS[group] != "network"), _CONTENT]
-_HARD_KINDS = tuple((kind.name, GROUPS.index(kind.group)) for kind in KINDS if kind.is_hard)
 
 
 class Role(StrEnum):
@@ -62,23 +60,6 @@ def carries_own_client(population: Population, share: Floats, nats: Floats) -> F
     return found
 
 
-def are_tied(population: Population, share: Floats, nats: Floats) -> Flags:
-    """Tenants whom a group of evidence of their own ties to the campaign and not only to one other tenant.
-
-    Two of one household that have a campaign's client and hour of sign-ups in common with it would vouch for each other
-    by their card and device. Of a pair one is tied by content of its own, or by what it shares with more members.
-    """
-    own, likely = nats >= OWN_NATS, share > 0.5
-    tied: Flags = own[_CONTENT].copy()
-    for name, group in _HARD_KINDS:
-        tied |= tied_by(population.links[name], likely, BEYOND_A_PAIR) & own[group]
-    firm: Flags = tied & likely
-    found: Flags = tied.copy()
-    for name, group in _HARD_KINDS:
-        found |= tied_by(population.links[name], firm, 1) & own[group]
-    return found
-
-
 def roles(
     share: Floats, nats: Floats, *, is_held: bool = True, own_client: Flags | bool = False, tied: Flags | bool = True
 ) -> Ints:
@@ -88,7 +69,7 @@ def roles(
     Where they do, ``own_client`` marks those whose client is the campaign's own.
     The act set is the largest whose mean error stays within ``ACT_ERROR``, of members with two kinds of evidence of
     their own, one of them a link that strangers do not share, or the campaign's content, and mostly three where
-    networks are the only such one; they are ``tied`` to more than one other.
+    networks are the only such one; they are ``tied`` to the campaign's work.
     """
     own = nats >= OWN_NATS
     strong = own[_HARD].any(axis=0) | own[_CONTENT]

@@ -13,7 +13,8 @@ from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import ORIGINS, is_held
 from stream_app.detection.campaigns.records import Bar, Campaign, Member, Status, Verdict
-from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, are_tied, carries_own_client, roles
+from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, carries_own_client, roles
+from stream_app.detection.campaigns.ties import are_tied
 
 #: An unchanged verdict is told again after so long, so that its decision is renewed before it expires; the later the
 #: longer it has stood, up to half a day. Changes and the end are told at once: a long life only bounds what a
@@ -88,7 +89,7 @@ def roles_of(campaign: Campaign, population: Population) -> Ints:
     held = is_held(campaign.proofs.keys(), campaign.pooled)
     nats = _nats_of(campaign)
     own_client = carries_own_client(population, campaign.pool.share, nats) if held else False
-    tied = are_tied(population, campaign.pool.share, nats)
+    tied = are_tied(population, campaign.pool.share, nats, is_held=held)
     return roles(campaign.pool.share, nats, is_held=held, own_client=own_client, tied=tied)
 
 

@@ -107,6 +107,14 @@ def test_where_hardly_anybody_has_begun_before_nobody_is_unusual() -> None:
     assert not [d for d in run(stream, DEFAULT) if d.tenant_id == "thief"]
 
 
+@pytest.mark.parametrize(("refused", "is_observed"), [(1.0, True), (0.3, False)])
+def test_that_all_is_refused_is_nobodys_beginning(refused: float, is_observed: bool) -> None:
+    requests = steady(BEGIN_S, BEGIN_S + HOUR_S, 3, "thief")
+    asked = [item | {"refused": number % 10 < 10 * refused} for number, item in enumerate(requests)]
+    found = run(in_order(asked, clock(BEGIN_S + 2 * HOUR_S)), DEFAULT)
+    assert ({d.action for d in found if d.reasons} == {Action.OBSERVE}) == is_observed
+
+
 def test_an_old_customer_is_judged_by_its_own_past() -> None:
     """Who has always asked so is nobody to look at; its beginning was before anything was known of others."""
     usual = extraction(0, BEGIN_S + 2 * HOUR_S)

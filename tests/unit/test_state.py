@@ -1,5 +1,6 @@
 """Encoded states: they come back as they were, and other versions are refused."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,6 +59,14 @@ def test_a_state_comes_back_as_it_was(accounts: int) -> None:
 def test_a_partitions_state_comes_back_as_it_was() -> None:
     state = PartitionState(Watermark(5, {"a": 70_000}, 70_000), position=12, told={"operator": 3})
     assert decode_partition(encode_partition(state)) == state
+
+
+def test_a_partitions_state_of_a_release_that_knew_no_newcomers_is_read() -> None:
+    state = PartitionState(Watermark(1_000), 7)
+    version, *body = encode_partition(state)
+    fields = msgspec.msgpack.decode(bytes(body))
+    older = bytes([version]) + msgspec.msgpack.encode(fields[: PartitionState.__struct_fields__.index("newcomers")])
+    assert decode_partition(older) == state
 
 
 @pytest.mark.parametrize("encoded", [b"", bytes((STATE_VERSION + 1,)), b"\x00abc"])

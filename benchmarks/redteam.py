@@ -45,10 +45,15 @@ OWN_CENTS = {"payment": 100.0, "signup": 20.0, "burst": 10.0, "network": 60.0, "
 #: New cards and addresses every day or so for half of those who share them.
 ROTATION_CENTS = 40.0
 PARAPHRASE_CENTS = 0.1
+#: Wrappers of its own for each card, as a share of each of its accounts.
+CELL_CENTS = 2.0
 
 
 class Attack(Struct, frozen=True):
-    """The attacker's knobs: dilution (``mix``), requests a day and account, timing, links not shared, and so on."""
+    """The attacker's knobs: dilution (``mix``), requests a day and account, timing, links not shared, and so on.
+
+    With ``has_cells`` accounts of one card have wrappers of their own: they look like one of several customers.
+    """
 
     mix: float = 1.0
     rate: float = 15.0
@@ -56,6 +61,7 @@ class Attack(Struct, frozen=True):
     own: tuple[str, ...] = ()
     is_rotating: bool = False
     paraphrase: float = 0.0
+    has_cells: bool = False
 
 
 class Result(Struct, frozen=True):
@@ -99,6 +105,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "load": LOADS,
     "is_rotating": (False, True),
     "paraphrase": (0.0, 0.5, 1.0),
+    "has_cells": (False, True),
 }
 
 
@@ -161,6 +168,7 @@ def _played(attack: Attack, field: Field, seed: int, accounts: int) -> tuple[int
         rate=attack.rate,
         is_rotating=attack.is_rotating,
         paraphrase=attack.paraphrase,
+        has_cells=attack.has_cells,
     )
     scale = field.tenants / TENANTS_AT_SCALE_1
     stream = world("redteam", seed, scale, END, campaigns=(campaign,), days=field.days)
@@ -179,6 +187,8 @@ def _cents(attack: Attack, accounts: int, requests: float) -> float:
     each = ACCOUNT_CENTS + sum(OWN_CENTS[link] for link in attack.own)
     if attack.is_rotating:
         each += ROTATION_CENTS
+    if attack.has_cells:
+        each += CELL_CENTS
     return accounts * each + requests * (REQUEST_CENTS + attack.mix * attack.paraphrase * PARAPHRASE_CENTS)
 
 
@@ -187,9 +197,9 @@ def page(tried: list[Result], field: Field, commit: str) -> str:
     lazy, ranked = tried[0], sorted(tried, key=lambda result: result.cents_each)
     seen = sum(result.seen > 0 for result in tried)
     rows = [
-        "| Mix | Requests a day | Timing | Own | Rotation | Paraphrased | Seen | Unseen examples | Cents each "
+        "| Mix | Requests a day | Timing | Own | Rotation | Paraphrased | Cells | Seen | Unseen examples | Cents each "
         "| A million: accounts | Requests an account | Dollars |",
-        "|--:|--:|---|---|---|--:|---|--:|--:|--:|--:|--:|",
+        "|--:|--:|---|---|---|--:|---|---|--:|--:|--:|--:|--:|",
         *(_row(result) for result in ranked[:15]),
         *([] if lazy in ranked[:15] else [_row(lazy)]),
     ]
@@ -202,7 +212,8 @@ def page(tried: list[Result], field: Field, commit: str) -> str:
             f"{', '.join(map(str, field.seeds))}, with as many accounts as {field.examples:,} examples take (at least "
             f"{MIN_ACCOUNTS}); the whole product, default policy, detection core of commit {commit}. *Unseen* is what "
             "was taken before the first verdict of any kind that finds the campaign. *Own*: links that no two accounts "
-            "share. Prices are guesses written in the code; their ratios decide. A million examples are many such "
+            "share. *Cells*: accounts of one card have wrappers of their own. Prices are guesses written in the code; "
+            "their ratios decide. A million examples are many such "
             "operations, each unknown to the others: what the detector would make of their sum is not told.",
             "",
             f"**Cost to evade: {ranked[0].cents_each:.2f} cents an example**; the laziest attack pays "
@@ -225,6 +236,7 @@ def _row(result: Result) -> str:
         "all" if set(attack.own) == set(LINKS) else ", ".join(attack.own) or "none",
         "yes" if attack.is_rotating else "no",
         f"{attack.paraphrase:.0%}",
+        "yes" if attack.has_cells else "no",
         f"{result.seen} of {result.streams}",
         f"{result.unseen:,} of {result.taken:,}",
         _cents_told(result),

@@ -204,6 +204,19 @@ def test_a_queue_sends_each_prompt_once_but_for_retries(family: str) -> None:
     assert len(set(texts)) > 0.9 * len(texts)
 
 
+def test_cells_of_a_campaign_share_no_skeletons_and_each_item_is_sent_by_one() -> None:
+    queue, sketches = Queue("rubric_grading", load_materials(data_folder()), 3), Sketches()
+    found: dict[int, Counter[str]] = {1: Counter(), 2: Counter()}
+    for number in range(400):
+        cell = 1 + number % 2
+        templates = sketches.sketched(queue.next_item(cell))["templates"]
+        assert isinstance(templates, list)
+        found[cell].update(templates)
+    common = [{template for template, count in counts.items() if count > 10} for counts in found.values()]
+    assert all(common)
+    assert not common[0] & common[1]
+
+
 def test_wrapped_items_share_skeletons() -> None:
     queue, sketches = Queue("rubric_grading", load_materials(data_folder()), 3), Sketches()
     found: Counter[str] = Counter()

@@ -18,6 +18,7 @@ class Campaign(Struct, frozen=True):
 
     ``tenants`` puts all accounts into so many tenants; 0 leaves each alone in its own. ``banned_share`` of the accounts
     are banned at one time and replaced by new ones. ``paraphrase`` is the share of items under a wrapper of their own.
+    With ``has_cells`` the accounts of one card have wrappers that no others have.
     """
 
     campaign_id: str
@@ -33,6 +34,7 @@ class Campaign(Struct, frozen=True):
     is_pivoting: bool = False
     is_rotating: bool = False
     paraphrase: float = 0.0
+    has_cells: bool = False
 
 
 class Tilt(Struct, frozen=True):

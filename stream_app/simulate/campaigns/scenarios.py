@@ -93,6 +93,7 @@ _ONE_CAMPAIGN: dict[str, dict[str, object]] = {
     "rotation": {"is_rotating": True},
     "split": {"tenants": 20},
     "paraphrase": {"regime": "hard", "paraphrase": 1.0},
+    "cells": {"has_cells": True},
 }
 
 SCENARIOS: dict[str, Plan] = {

@@ -164,6 +164,7 @@ class PromptStream:
         self._rng = Random(seed)
         self._sketches = Sketches()
         self._sources = accounts.source.tolist()
+        self._cards = accounts.payment.tolist()
         self._freshness = accounts.freshness.tolist()
         self._recent: list[list[dict[str, object]] | None] = [None] * len(accounts)
         self._inherited = {
@@ -197,7 +198,8 @@ class PromptStream:
         """An heir of unfinished work begins with items that the banned ones have sent."""
         left = self._inherited.get(who, 0)
         if not left:
-            return self._queues[campaign].next_item()
+            has_cells = self._draft.operations[campaign].campaign.has_cells
+            return self._queues[campaign].next_item(self._cards[who] if has_cells else None)
         self._inherited[who] = left - 1
         return self._queues[campaign].old_item()
 

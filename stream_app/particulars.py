@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from stream_app.detection.bars import Bar
 from stream_app.detection.decisions import Action, Decision, Evidence, Limit
 from stream_app.detection.policy import Policy
 from stream_app.detection.rules import Circumstances
@@ -101,6 +102,11 @@ def policy_lines(decision: Decision, policy: Policy) -> list[Point]:
     if (together := policy.together) and _took_together(decision, policy):
         line = f"together: {together.kinds} different kinds of shape in the same window, up to {together.up_to}"
         told.append(Point("Rule", line))
+    if together and any(reason.compared_with is not UNSET for reason in decision.reasons):
+        enter = dict(policy.ladder)[decision.action].enter  # type: ignore[index]
+        rare = 1.0 - Bar(decision.action, enter, simulated=False).together
+        line = f"newcomers: {together.newcomer_kinds} kinds of shape at once, in the geometric mean as rare as"
+        told.append(Point("Rule", f"{line} one newcomer in {1.0 / rare:,.0f}, up to observe"))
     return told
 
 

@@ -198,7 +198,8 @@ def _in_window(code: str) -> str:
 def _compared(reason: Reason) -> str:
     observed, expected = reason.observed, reason.expected
     if reason.compared_with is not UNSET:
-        return f"half of all {printable(reason.compared_with)} begin with {number(expected)} or less"
+        most = f"{number(expected)} or less" if expected > 0 else "none"
+        return f"half of all {printable(reason.compared_with)} begin with {most}"
     if expected <= 0:
         return "none is usual"
     times = observed / expected

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorWord
@@ -11,7 +11,7 @@ from stream_app.plots.panels import Moment, Panel, limit_of
 from stream_app.plots.pictures import Picture
 from stream_app.plots.times import MINUTE_S, bins_of, clock_at, epoch_s, mark_of
 from stream_app.plots.tracks import Tracer, account_of, plotted_codes
-from stream_app.quantities import clock, number
+from stream_app.quantities import clock, number, printable
 from stream_app.stories import headline, otherwise, shares, track_title
 
 #: Minutes shown before and after the decision: enough to see what is usual, and what became of it.
@@ -107,6 +107,11 @@ def _differences(decision: Decision, policy: Policy, tracer: Tracer, is_whole: b
         if (track := tracer.tracks.get(reason.code)) is None:
             continue
         here = track.expected_at(at_s)
+        if reason.compared_with is not UNSET:
+            least = f"half of whom begin with {number(reason.expected)} or less"
+            whom = f"compared with {printable(reason.compared_with)}, {least}"
+            notes.append(f"{track_title(track.feature)}: {whom}; the band is of the tenant's own past.")
+            continue
         if here is not None and abs(here - reason.expected) > _SAME * max(reason.expected, 1.0):
             then = f"usual was {number(reason.expected)} for the detector, {number(here)} here"
             notes.append(f"{track_title(track.feature)}: {then}.")

@@ -80,9 +80,10 @@ def test_it_stays_observed_while_it_goes_on() -> None:
 def test_its_story_says_whom_it_is_compared_with() -> None:
     first = decided(extraction(BEGIN_S, BEGIN_S + HOUR_S))[0]
     assert {reason.compared_with for reason in first.reasons[:2]} == {"newcomers"}
-    told = " ".join(point.text for point in points(first, Background()))
+    told = " ".join(point.text for point in points(first, Background(policy=DEFAULT)))
     assert "half of all newcomers begin with" in told
     assert "0.7% of them get as far" in told
+    assert "2 kinds of shape at once, in the geometric mean as rare as one newcomer in 100" in told
 
 
 @pytest.mark.parametrize(

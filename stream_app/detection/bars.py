@@ -54,24 +54,23 @@ def _together(policy: Policy, scored: Sequence[Scored], bar: Bar) -> list[Scored
     if rule is None or rule.up_to.severity < bar.rung.severity:
         return []
     level = bar.together
-    found = [
-        s
-        for s in scored
-        if s.feature.kind and s.score >= level and (bar.simulated or policy.features[s.feature.code].mode == "enforced")
+    open_to = [
+        s for s in scored if s.feature.kind and (bar.simulated or policy.features[s.feature.code].mode == "enforced")
     ]
+    found = [s for s in open_to if s.score >= level]
     if len({s.feature.kind for s in found}) >= rule.kinds:
         return found
-    return [] if denies(bar.rung) else _among_newcomers(policy, scored, level, rule.newcomer_kinds)
+    return [] if denies(bar.rung) else _among_newcomers(open_to, level, rule.newcomer_kinds)
 
 
-def _among_newcomers(policy: Policy, scored: Sequence[Scored], level: float, kinds: int) -> list[Scored]:
+def _among_newcomers(scored: Sequence[Scored], level: float, kinds: int) -> list[Scored]:
     """Of each of so many kinds the most unusual among newcomers, if their tails' geometric mean reaches the level.
 
     A newcomer is judged so a few times and no more, so that this is a share of newcomers and not of windows.
     """
     best: dict[str, Scored] = {}
     for s in scored:
-        if isinstance(s.expectation, PeerExpectation) and policy.features[s.feature.code].mode == "enforced":
+        if isinstance(s.expectation, PeerExpectation):
             best.setdefault(s.feature.kind, s)
     found = list(best.values())[:kinds]
     if len(found) < kinds or prod(1.0 - s.score for s in found) > (1.0 - level) ** kinds:

@@ -28,7 +28,7 @@ NEW_WINDOWS = 6.0
 COMPARED = frozenset(place for place, feature in enumerate(FEATURES) if feature.kind)
 #: Values are counted in steps of an eighth on the log1p scale: 13 %.
 _STEPS = 8
-#: What a day's newcomers still weigh after a day: their number halves in three weeks.
+#: What newcomers still weigh after a day that brought others: their number halves in three weeks.
 _KEPT = 1.0 - 1.0 / 30.0
 
 

@@ -15,7 +15,7 @@ from stream_app.detection.policy import Policy
 from stream_app.detection.scorers import Baseline, t_quantile
 from stream_app.settings import Settings
 from stream_app.stories import Background, points
-from tests.unit.streams import BEGIN_MS, EventFields, in_order, policy, run, steady, to_ms
+from tests.unit.streams import BEGIN_MS, EventFields, in_order, run, steady, to_ms
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 DEFAULT = Policy.model_validate(read_policy(Settings()).model_dump() | {"mode": "enforced"})
@@ -124,7 +124,17 @@ def test_an_old_customer_is_judged_by_its_own_past() -> None:
 
 
 def test_a_policy_without_shapes_that_move_together_observes_no_newcomer() -> None:
-    assert not decided(extraction(BEGIN_S, BEGIN_S + 2 * HOUR_S), rules=policy())
+    rules = Policy.model_validate(DEFAULT.model_dump() | {"together": None})
+    assert not decided(extraction(BEGIN_S, BEGIN_S + 2 * HOUR_S), rules=rules)
+
+
+def test_features_in_shadow_lead_to_simulated_observations_only() -> None:
+    content = DEFAULT.model_dump()
+    for rule in content["features"].values():
+        rule["mode"] = "shadow"
+    found = decided(extraction(BEGIN_S, BEGIN_S + HOUR_S), rules=Policy.model_validate(content))
+    assert found[0].action is Action.OBSERVE
+    assert all(decision.simulated for decision in found)
 
 
 def begun(*values: float) -> Newcomers:

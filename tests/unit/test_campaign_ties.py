@@ -15,10 +15,11 @@ STRANGERS = 400
 
 
 class Account:
-    """One account of a pool: its card, its device, and the wrappers it used."""
+    """One account of a pool: its card, its device, the wrappers it used and its networks."""
 
-    def __init__(self, card: str, device: str, wrappers: Sequence[str] = ()) -> None:
-        self.profile = Profile(payment_fp=card, signup_fp=device, prompts=[_sketch(wrapper) for wrapper in wrappers])
+    def __init__(self, card: str, device: str, wrappers: Sequence[str] = (), networks: Sequence[str] = ()) -> None:
+        prompts = [_sketch(wrapper) for wrapper in wrappers]
+        self.profile = Profile(payment_fp=card, signup_fp=device, prompts=prompts, ip_prefixes=list(networks))
         self.works = bool(wrappers)
 
 
@@ -37,7 +38,8 @@ def world(accounts: Sequence[Account]) -> tuple[Population, Floats, Floats]:
     count = len(accounts) + STRANGERS
     people = population(profiles, np.ones(count, np.bool_))
     nats = np.zeros((len(GROUPS), count))
-    nats[GROUPS.index("payer"), : len(accounts)] = nats[GROUPS.index("client"), : len(accounts)] = 6.0
+    for group in ("payer", "network", "client"):
+        nats[GROUPS.index(group), : len(accounts)] = 6.0
     nats[GROUPS.index("content"), : len(accounts)] = [4.0 if account.works else -1.0 for account in accounts]
     share = np.where(np.arange(count) < len(accounts), 0.99999, 0.0)
     return people, share, nats
@@ -81,6 +83,14 @@ def test_customers_of_an_agency_are_tied_by_nobody_who_does_the_campaigns_work()
     found = are_tied(people, share, nats)
     assert found[30:36].tolist() == [False] * 6
     assert [ROLES[place] for place in roles(share, nats, tied=found)][30:36] == [Role.MEMBER] * 6
+
+
+def test_a_network_in_common_with_the_campaign_ties_nobody_whose_own_device_is_that_of_others_who_do_not_work() -> None:
+    hosted = [Account(f"card-{n // 6}", f"device-{n % 6}", ["wrap-a", "wrap-b"] * (n % 2), ["exit"]) for n in range(30)]
+    desktops = [Account(f"own-{n}", "image", (), ["exit"]) for n in range(6)]
+    assert tied([*hosted, *desktops]) == [True] * 30 + [False] * 6
+    assert tied([*hosted, *desktops, Account("own", "image", ["wrap-a"])]) == [True] * 37
+    assert tied([*hosted, Account("own", "own", (), ["exit"])])[-1]
 
 
 def test_nor_by_work_of_their_own() -> None:

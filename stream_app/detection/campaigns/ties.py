@@ -28,6 +28,7 @@ from stream_app.detection.campaigns.roles import OWN_NATS
 _LEAST_OTHERS = 1.5
 _CONTENT = GROUPS.index("content")
 _HARD_KINDS = tuple((kind.name, GROUPS.index(kind.group)) for kind in KINDS if kind.is_hard)
+_ORIGIN_KINDS = tuple(kind.name for kind in KINDS if kind.is_hard and kind.is_origin)
 
 
 def are_tied(population: Population, share: Floats, nats: Floats, *, is_held: bool = True) -> Flags:
@@ -35,21 +36,28 @@ def are_tied(population: Population, share: Floats, nats: Floats, *, is_held: bo
 
     Two of one household that have a campaign's client and hour of sign-ups in common with it would vouch for each other
     by their card and device. Of a pair one is tied by the work, or by what it shares with more members, some of whom do
-    it. Where no links hold the campaign (``is_held``), content is all there is.
+    it; and who shares a card or device with members is told by these, and not by neighbours on a hosting provider's
+    network. Where no links hold the campaign (``is_held``), content is all there is.
     """
     own, likely = nats >= OWN_NATS, share > 0.5
     tied: Flags = own[_CONTENT] & likely
     if is_held:
         tied &= _do_its_work(population, share)
-    works = tied.copy()
-    for name, group in _HARD_KINDS:
-        links = population.links[name]
-        tied |= tied_by(links, likely, BEYOND_A_PAIR) & tied_by(links, works, 1) & own[group]
-    firm: Flags = tied & likely
-    found: Flags = tied.copy()
-    for name, group in _HARD_KINDS:
-        found |= tied_by(population.links[name], firm, 1) & own[group]
-    return found
+    for least in (BEYOND_A_PAIR, 1):
+        works: Flags = tied & likely
+        for name, group in _HARD_KINDS:
+            links = population.links[name]
+            shared = tied_by(links, likely, least) & tied_by(links, works, 1) & own[group]
+            tied |= shared if name in _ORIGIN_KINDS else shared & ~_has_idle_companions(population, likely, works)
+    return tied
+
+
+def _has_idle_companions(population: Population, likely: Flags, works: Flags) -> Flags:
+    """Who shares a card or device with members, none of whom works."""
+    links = [population.links[name] for name in _ORIGIN_KINDS]
+    has, busy = (np.logical_or.reduce([tied_by(one, who, 1) for one in links]) for who in (likely, works))
+    idle: Flags = has & ~busy
+    return idle
 
 
 def _do_its_work(population: Population, share: Floats) -> Flags:

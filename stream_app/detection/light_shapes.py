@@ -27,12 +27,17 @@ _MIN_PART = 5
 #: Sums that mean nothing beyond a window of ten minutes: prompts are compared within a minute, latency with others'.
 _LEFT_OUT = tuple(SUMMED.index(name) for name in ("timed", "latency_ms", "prompts", "repeats"))
 _MASSES = SUMMED.index("jailbreak"), SUMMED.index("cot_elicitation")
-_INPUT_PER_REQUEST, _OUTPUT_PER_REQUEST, _OUTPUT_PER_INPUT, _PARAMETER_SETS = (
-    CODES.index(f"{name}_600s")
-    for name in ("input_per_request", "output_per_request", "output_per_input_percent", "parameter_sets")
+_INPUT_PER_REQUEST, _OUTPUT_PER_REQUEST, _OUTPUT_PER_INPUT = (
+    CODES.index(f"{name}_600s") for name in ("input_per_request", "output_per_request", "output_per_input_percent")
 )
+#: Values told apart, and the features that count them. Ten requests from as many networks are a key in many hands,
+#: however long they took.
+_DISTINCT = {
+    name: CODES.index(f"{code}_600s")
+    for name, code in (("parameters", "parameter_sets"), ("prefixes", "prefixes"), ("ja4s", "ja4s"))
+}
 #: The features that have a value over such a window: what they say does not depend on how long it took.
-LIGHT_PLACES = ASKING - {CODES.index("repeated_prompts_percent_600s")}
+LIGHT_PLACES = ASKING - {CODES.index("repeated_prompts_percent_600s")} | set(_DISTINCT.values())
 
 
 def window_requests(is_watched: bool) -> int:
@@ -41,9 +46,9 @@ def window_requests(is_watched: bool) -> int:
 
 
 class Part(Struct, array_like=True, gc=False):
-    """What some requests told, in the minutes from ``first`` to ``last``; some 40 bytes.
+    """What some requests told, in the minutes from ``first`` to ``last``; some 50 bytes.
 
-    ``sums`` are those of ``Shape``, none if no optional field was there; ``parameters`` are CRC-32s, in order.
+    ``sums`` are those of ``Shape``, none if no optional field was there; distinct values are CRC-32s, in order.
     """
 
     first: int
@@ -53,6 +58,8 @@ class Part(Struct, array_like=True, gc=False):
     output_tokens: int
     sums: list[int | float] = field(default_factory=list)
     parameters: dict[int, None] = field(default_factory=dict)
+    prefixes: dict[int, None] = field(default_factory=dict)
+    ja4s: dict[int, None] = field(default_factory=dict)
 
 
 class LightWindow(Struct, array_like=True, gc=False):
@@ -126,7 +133,10 @@ def _values(total: Part) -> list[tuple[int, float]]:
         values.append((_OUTPUT_PER_INPUT, 100.0 * total.output_tokens / total.input_tokens))
     if not total.sums:
         return values
-    return [*values, (_PARAMETER_SETS, len(total.parameters) or 1), *summed_values(total.sums, total.requests)]
+    for name, place in _DISTINCT.items():
+        if count := len(getattr(total, name)) or int(name == "parameters"):  # none set: the model's own
+            values.append((place, count))
+    return values + summed_values(total.sums, total.requests)
 
 
 def _block_start(minute: int) -> int:
@@ -150,9 +160,15 @@ def open_part(windows: Windows, minute: int) -> Part | None:
         return None
     shapes = [part.shape for part in parts if part.shape is not None]
     new = Part(active[0], active[-1], requests, input_tokens, output_tokens, _sums(shapes))
-    if any(shape.parameters for shape in shapes):
-        new.parameters = dict.fromkeys(sorted({value for shape in shapes for value in shape.parameters}))
+    _tell_apart(new, shapes)
     return new
+
+
+def _tell_apart(part: Part, others: Sequence[Shape | Part]) -> None:
+    """Give a part the distinct values of others."""
+    for name in _DISTINCT:
+        if values := {value for other in others for value in getattr(other, name)}:
+            setattr(part, name, dict.fromkeys(sorted(values)))
 
 
 def _sums(shapes: Sequence[Shape]) -> list[int | float]:
@@ -180,8 +196,7 @@ def _merged(parts: Sequence[Part]) -> Part:
         else:
             total.sums = total.sums or part.sums
     _short(total.sums)
-    if any(part.parameters for part in parts):
-        total.parameters = dict.fromkeys(sorted({value for part in parts for value in part.parameters}))
+    _tell_apart(total, parts)
     return total
 
 
@@ -194,7 +209,7 @@ def _scaled(part: Part, most: int) -> Part:
         part.input_tokens * most // part.requests,
         part.output_tokens * most // part.requests,
         _short([value * most // part.requests for value in part.sums]),
-        dict.fromkeys(list(part.parameters)[:most]),
+        *(dict.fromkeys(list(getattr(part, name))[:most]) for name in _DISTINCT),
     )
 
 

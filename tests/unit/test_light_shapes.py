@@ -75,6 +75,23 @@ def test_a_light_tenant_whose_prompts_grow_fiftyfold_is_observed() -> None:
     assert found[0].reasons[0].code == "input_per_request_600s"
 
 
+def from_networks(items: list[EventFields], networks: int) -> list[EventFields]:
+    return [
+        item | {"client": {"ip_prefix": f"203.0.{number * 7 % networks}.0/24"}} for number, item in enumerate(items)
+    ]
+
+
+@pytest.mark.parametrize(("before", "after", "observed"), [(1, 40, True), (2, 40, True), (2, 6, False), (9, 40, False)])
+def test_a_light_tenants_key_in_many_hands_is_observed(before: int, after: int, observed: bool) -> None:
+    end_s = BEGIN_S + 3 * HOUR_S
+    usual, leaked = light(1, 0, BEGIN_S, 0.2), light(2, BEGIN_S, end_s, 0.5)
+    found = run(in_order(from_networks(usual, before), from_networks(leaked, after), clock(end_s)), DEFAULT)
+    assert {(d.action, d.reasons[0].code) for d in found} == (
+        {(Action.OBSERVE, "prefixes_600s")} if observed else set()
+    )
+    assert not found or after_s(found[0]) <= HOUR_S
+
+
 def test_a_reason_says_over_how_long_a_window_it_was() -> None:
     end_s = BEGIN_S + 2 * HOUR_S
     found = run(in_order(light(1, 0, BEGIN_S, 0.2), extraction(BEGIN_S, end_s, 0.2), clock(end_s)), DEFAULT)

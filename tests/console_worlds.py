@@ -162,7 +162,7 @@ def header(members: int) -> dict[str, Any]:
         ],
         "pooled": ["network", "payer"],
         "explanations": [],
-        "queue": {"wrappers": 6.0, "excess": 0.94, "pairs": 758.0, "shared_bodies": 0.0},
+        "queue": {"wrappers": 6.0, "excess": 0.94, "pairs": 758.0, "shared_bodies": 0.0, "dealt": 1.0},
         "values": [
             {"kind": kind, "value": value, "members": carriers, "tenants": carriers + 2}
             for kind, value, carriers in values

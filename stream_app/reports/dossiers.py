@@ -69,11 +69,13 @@ def _dealt(queue: Mapping[str, float]) -> str:
     """How the wrapped prompts were dealt out; they are alike by chance when it is about once as often."""
     if not queue["pairs"]:
         return "no account sent two wrapped ones, so nothing tells how they were dealt out"
-    return (
+    told = (
         f"{queue['wrappers']:g} wrappers in use; two of one account are {queue['excess']:g} times as often alike as "
         f"two of different accounts ({queue['pairs']:,.0f} pairs; 1 is a queue's dealing, people have favourites); "
         f"{queue['shared_bodies']:.0%} of the prompts came from several tenants to the letter"
     )
+    dealt = queue.get("dealt")  # entries from before it was told
+    return told if dealt is None else f"{told}, and {dealt:.0%} have a wrapper that a twentieth of the members carry"
 
 
 def _uneven(dealing: Mapping[str, float]) -> str:

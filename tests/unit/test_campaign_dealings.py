@@ -8,10 +8,11 @@ import pytest
 
 from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, kind_of
 from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered, numbers_of_wrappers
+from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.links import population
 from stream_app.detection.campaigns.profiles import Profiles, value_hash
 from stream_app.detection.campaigns.proofs import Proof
-from stream_app.detection.campaigns.queues import Queue
+from stream_app.detection.campaigns.queues import Queue, queue_of
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from tests.unit.campaign_worlds import BEGIN_MS
 
@@ -102,6 +103,20 @@ def test_beginning_and_end_of_one_wrapper_are_one() -> None:
     assert numbers_of_wrappers(people, wrappers).tolist() == [1, 2] * 30
 
 
+@pytest.mark.parametrize(("wrappers", "is_dealt"), [(6, True), (60, True), (300, False)])
+def test_a_crowd_whose_questions_are_alike_in_hundreds_of_ways_is_no_queue(wrappers: int, is_dealt: bool) -> None:
+    rng, profiles = np.random.default_rng(7), Profiles()
+    for number in range(200):
+        asked = [f"w{rng.integers(wrappers)}" if rng.random() < 0.4 else f"{number}-{place}" for place in range(20)]
+        profile = Profile(prompts=[PromptSketch("", [name]) for name in asked])
+        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 20, profile))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    own = np.unique([value_hash(f"w{number}") for number in range(wrappers)]).astype(np.int32)
+    queue = queue_of(people, profiles, Pool(np.ones(len(profiles))), own)
+    assert queue.excess < 1.2
+    assert queue.is_dealt is is_dealt
+
+
 def test_few_accounts_show_nothing() -> None:
     assert not of_a_crowd(dealt, 45).is_even
 
@@ -112,7 +127,7 @@ def test_before_anything_is_known_nothing_is_even() -> None:
 
 def test_some_users_of_a_popular_prompt_who_send_other_popular_ones_are_no_queue() -> None:
     """Sixty of two thousand, as they were left of a pool at 100,000 tenants: among all carriers it is one wrapper."""
-    queue = Queue(wrappers=4.3, excess=1.23, pairs=144.0, shared_bodies=0.1)
+    queue = Queue(wrappers=4.3, excess=1.23, pairs=144.0, shared_bodies=0.1, dealt=1.0)
     for wrappers, kind in ((1.6, CampaignKind.COHORT), (3.9, CampaignKind.DISTILLATION)):
         proofs = {"content": Proof(nats=200.0, control=0.0, provers=60.0)}
         found = Findings(proofs, queue=queue, dealing=Dealing(accounts=1667, wrappers=wrappers))
@@ -121,7 +136,7 @@ def test_some_users_of_a_popular_prompt_who_send_other_popular_ones_are_no_queue
 
 def test_a_verdict_on_content_alone_takes_a_queue_without_favourites_and_no_links_of_a_product() -> None:
     content = {"content": Proof(nats=300.0, control=0.0, provers=60.0)}
-    queue = Queue(wrappers=4.0, excess=1.1, pairs=400.0, shared_bodies=0.0)
+    queue = Queue(wrappers=4.0, excess=1.1, pairs=400.0, shared_bodies=0.0, dealt=1.0)
 
     def kind(
         groups: set[str], pooled: set[str], proofs: dict[str, Proof] = content, favoured: float = 1.0

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from stream_app.detection.campaigns.crossings import idle_of, is_of_several, work_of
 from stream_app.detection.campaigns.customers import customers_of, origins_of
-from stream_app.detection.campaigns.dealings import LEAST_DEALT, Dealing, dealing_of, numbered
+from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
@@ -25,7 +25,7 @@ from stream_app.detection.campaigns.proofs import (
     proofs_of,
     spread_of,
 )
-from stream_app.detection.campaigns.queues import MIN_PAIRS, Queue, queue_of, skeletons_of
+from stream_app.detection.campaigns.queues import LEAST_DEALT, MIN_PAIRS, Queue, queue_of, skeletons_of
 from stream_app.detection.campaigns.ratios import dot
 
 #: Content alone must come from more of them, and be so much each on average as makes one a member: it is all there is.

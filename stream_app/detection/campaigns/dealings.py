@@ -33,9 +33,6 @@ MOST_UNEQUAL = 0.5
 MOST_WRAPPED = 0.7
 #: Effective number of wrappers: one is a prompt that has become popular.
 MIN_WRAPPERS = 2.5
-#: Every wrapper of a queue goes to many of its accounts: what fewer of the members carry is a coincidence of material,
-#: and strangers carry it, too.
-LEAST_DEALT = 0.05
 #: Skeletons of one wrapper, its beginning and its end, come together in this part of the rarer one's prompts.
 _MOSTLY = 0.3
 #: Of fewer accounts both may be even by chance; a verdict on content alone takes as many.

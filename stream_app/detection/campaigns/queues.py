@@ -16,6 +16,12 @@ from stream_app.detection.campaigns.ratios import OWN_RATIO, ratios
 
 #: A template is the pool's own only when enough members carry it: what two or three repeat is their own habit.
 _LEAST_MEMBERS, _LEAST_SHARE = 5, 0.02
+#: Every wrapper of a queue goes to many of its accounts: what fewer of the members carry is a coincidence of material,
+#: and strangers carry it, too.
+LEAST_DEALT = 0.05
+#: Of wrapped prompts as many at least come under such wrappers. A crowd whose questions are alike in this or that way
+#: has a hundred skeletons of its own, each that of a few; in its pools it was a fifth, in those of queues nearly all.
+_MOSTLY_DEALT = 0.5
 #: Effective number of wrappers below which a pool is the users of one program or prompt.
 MIN_WRAPPERS = 2.5
 #: How much more alike an account's own wrapped prompts may be than those of different accounts.
@@ -28,18 +34,21 @@ class Queue(NamedTuple):
     """What the wrapped prompts of a pool look like.
 
     ``wrappers`` is their effective number, ``excess`` how much more alike those of one account are, ``pairs`` how many
-    pairs within accounts that rests on, and ``shared_bodies`` the share of prompts that other tenants sent too.
+    pairs within accounts that rests on, ``shared_bodies`` the share of prompts that other tenants sent too, and
+    ``dealt`` that of prompts whose wrapper a twentieth of the members carry.
     """
 
     wrappers: float = 0.0
     excess: float = 0.0
     pairs: float = 0.0
     shared_bodies: float = 0.0
+    dealt: float = 0.0
 
     @property
     def is_dealt(self) -> bool:
         """Whether it looks like a queue."""
-        return self.wrappers >= MIN_WRAPPERS and self.pairs >= MIN_PAIRS and self.excess <= MAX_EXCESS
+        is_by_chance = self.pairs >= MIN_PAIRS and self.excess <= MAX_EXCESS
+        return is_by_chance and self.wrappers >= MIN_WRAPPERS and self.dealt >= _MOSTLY_DEALT
 
 
 def skeletons_of(population: Population, pool: Pool, least_share: float = _LEAST_SHARE) -> Ints:
@@ -68,11 +77,14 @@ def queue_of(population: Population, profiles: Profiles, pool: Pool, own: Ints) 
     same_within, pairs = _alike(owner, wrapper)
     part = np.bincount(wrapper) / len(wrapper)
     across = float((part**2).sum())
+    carriers = np.bincount(np.unique(np.stack([owner, wrapper]), axis=1)[1])
+    is_dealt = carriers >= LEAST_DEALT * len(members)
     return Queue(
         wrappers=round(float(np.exp(-(part * np.log(part)).sum())), 1),
         excess=round(same_within / across, 2),
         pairs=pairs,
         shared_bodies=round(_shared(owner, profiles.simhashes[members][owner, slot]), 3),
+        dealt=round(float(part[is_dealt].sum()), 2),
     )
 
 

@@ -1,6 +1,7 @@
 """What the campaign stage finds in small worlds whose truth is known, and whom it leaves alone."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,11 +172,15 @@ def confirmed_campaign() -> tuple[Campaign, Population, Profiles]:
     return campaign, people, profiles
 
 
+def update(campaign: Campaign, people: Population, profiles: Profiles, now_ms: int, *more: Any) -> None:
+    update_members(campaign, roles_of(campaign, people), people, profiles, now_ms, *more)
+
+
 def test_a_verdict_in_doubt_takes_nobody_further_than_before() -> None:
     campaign, people, profiles = confirmed_campaign()
 
     def roles() -> dict[str, Role]:
-        update_members(campaign, people, profiles, BEGIN_MS)
+        update(campaign, people, profiles, BEGIN_MS)
         return {member.tenant_id: member.role for member in campaign.members.values()}
 
     assert set(roles().values()) == {Role.MEMBER}
@@ -190,26 +195,26 @@ def test_a_role_is_kept_for_a_while_when_evidence_sways() -> None:
     campaign, people, profiles = confirmed_campaign()
     campaign.doubts = 0
     for now_ms in (BEGIN_MS - TICK_MS, BEGIN_MS):
-        update_members(campaign, people, profiles, now_ms)
+        update(campaign, people, profiles, now_ms)
     reached = {name: member.role for name, member in campaign.members.items()}
     assert Role.BLOCK in reached.values()
     campaign.pool.share = campaign.pool.share * LEAVE_SHARE / 2
-    update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS - 1)
+    update(campaign, people, profiles, BEGIN_MS + HOLD_MS - 1)
     assert {name: member.role for name, member in campaign.members.items()} == reached
-    update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS)
+    update(campaign, people, profiles, BEGIN_MS + HOLD_MS)
     assert campaign.members == {}
 
 
 def test_who_nearly_is_a_member_is_kept_for_half_a_day_and_no_longer() -> None:
     campaign, people, profiles = confirmed_campaign()
     campaign.doubts = 0
-    update_members(campaign, people, profiles, BEGIN_MS)
+    update(campaign, people, profiles, BEGIN_MS)
     names = set(campaign.members)
     campaign.pool.share = np.where(campaign.pool.share >= LEAVE_SHARE, LEAVE_SHARE, 0.0)
-    update_members(campaign, people, profiles, BEGIN_MS + LONG_HOLD_MS - 1)
+    update(campaign, people, profiles, BEGIN_MS + LONG_HOLD_MS - 1)
     assert set(campaign.members) == names
     assert {member.role for member in campaign.members.values()} == {Role.MEMBER}
-    update_members(campaign, people, profiles, BEGIN_MS + LONG_HOLD_MS)
+    update(campaign, people, profiles, BEGIN_MS + LONG_HOLD_MS)
     assert campaign.members == {}
 
 
@@ -219,18 +224,18 @@ def test_who_was_told_on_arrival_is_watched_for_a_while_whatever_the_look_says()
     campaign.pool.share = np.zeros(len(people))
     name = profiles.tenant_ids[0]
     told = {name: Verdict(name, "c-1", campaign.kind, Role.ACT, 0.999, {}, BEGIN_MS)}
-    update_members(campaign, people, profiles, BEGIN_MS + TICK_MS, None, told)
+    update(campaign, people, profiles, BEGIN_MS + TICK_MS, None, told)
     assert {member.tenant_id: member.role for member in campaign.members.values()} == {name: Role.MEMBER}
     campaign.members = {}
-    update_members(campaign, people, profiles, BEGIN_MS + HOLD_MS, None, told)
+    update(campaign, people, profiles, BEGIN_MS + HOLD_MS, None, told)
     assert campaign.members == {}
 
 
 def test_who_belongs_to_another_campaign_now_is_let_go_at_once() -> None:
     campaign, people, profiles = confirmed_campaign()
-    update_members(campaign, people, profiles, BEGIN_MS)
+    update(campaign, people, profiles, BEGIN_MS)
     campaign.pool.share = campaign.pool.share * 0.2
-    update_members(campaign, people, profiles, BEGIN_MS + 1, np.ones(len(people), np.bool_))
+    update(campaign, people, profiles, BEGIN_MS + 1, np.ones(len(people), np.bool_))
     assert campaign.members == {}
 
 

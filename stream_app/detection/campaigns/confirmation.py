@@ -33,6 +33,7 @@ MIN_QUEUE_MEMBERS, QUEUE_NATS = 50, 2.0
 #: One customer has no need of a pool of cards and one of networks.
 MANY_POOLS = 2
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set.
+#: Where links hold a pool, these are prompts that many of its members sent: its operator may want some answers to each.
 PUBLIC = 0.25
 #: One client or system prompt for this share of the members that have any is one program, if that is so many times
 #: the share of others who have it: what is popular anyway says nothing. Prompts are a program's own; a client may be a
@@ -111,7 +112,8 @@ def examine(
     if findings.queue.is_dealt:
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
-    if findings.queue.shared_bodies > PUBLIC:
+    held = is_held(proofs.keys(), {*pooled, *findings.pooled})
+    if (findings.queue.common_bodies if held else findings.queue.shared_bodies) > PUBLIC:
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
     told_by = tuple(_OWN_TIMES) if HARD_GROUPS.isdisjoint(proofs) else ("system",)

@@ -133,12 +133,13 @@ class CampaignStage:
             weigh_partners(campaign, partners, now_ms)
         least = MIN_MEMBERS if self.exchange is None else LEAST_PART
         list_candidates(self.memory.campaigns, people, self.memory.listed_ms, now_ms, least)
+        fits = [roles_of(campaign, people) for campaign in self.memory.campaigns]
         fitting = np.zeros(len(people), np.int32)
-        for campaign in self.campaigns:
-            fitting += roles_of(campaign, people) > 0
-        for campaign in self.memory.campaigns:
-            elsewhere = fitting - (roles_of(campaign, people) > 0 if campaign.is_listed else 0) > 0
-            update_members(campaign, people, self.profiles, now_ms, elsewhere, self.told)
+        for campaign, found in zip(self.memory.campaigns, fits, strict=True):
+            fitting += campaign.is_listed * (found > 0)
+        for campaign, found in zip(self.memory.campaigns, fits, strict=True):
+            elsewhere = fitting - campaign.is_listed * (found > 0) > 0
+            update_members(campaign, found, people, self.profiles, now_ms, elsewhere, self.told)
             count_tokens(campaign, self.profiles)
         share(self.memory.campaigns, people, self.profiles, self.exchange)
         if self.policy is not None:

@@ -29,13 +29,14 @@ _RANK: dict[Role | None, int] = {None: 0, Role.MEMBER: 1, Role.ACT: 2, Role.BLOC
 
 def update_members(  # noqa: PLR0917
     campaign: Campaign,
+    fits: Ints,
     population: Population,
     profiles: Profiles,
     now_ms: int,
     elsewhere: Flags | None = None,
     told: Mapping[str, Verdict] = MappingProxyType({}),
 ) -> None:
-    """Members and their roles from a pool's shares after competition.
+    """Members and their roles from what each tenant ``fits`` by this look's evidence alone (``roles_of``).
 
     Only a confirmed distillation has an act set, and only one that links hold or whose queue leaves accounts no say:
     those who merely ask alike are watched, unless a person has confirmed them.
@@ -48,7 +49,7 @@ def update_members(  # noqa: PLR0917
     share = campaign.pool.share
     if not campaign.pool.nats:
         return
-    nats, found = _nats_of(campaign), roles_of(campaign, population)
+    nats, found = _nats_of(campaign), fits.copy()
     if not may_act(campaign):
         found = np.minimum(found, _RANK[Role.MEMBER])
         if may_challenge(campaign):

@@ -6,7 +6,7 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from stream_app.detection.campaigns.confirmation import PUBLIC, CampaignKind, Findings, kind_of
+from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, kind_of
 from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered, numbers_of_wrappers
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.links import population
@@ -115,20 +115,6 @@ def test_a_crowd_whose_questions_are_alike_in_hundreds_of_ways_is_no_queue(wrapp
     queue = queue_of(people, profiles, Pool(np.ones(len(profiles))), own)
     assert queue.excess < 1.2
     assert queue.is_dealt is is_dealt
-
-
-@pytest.mark.parametrize(("materials", "is_common"), [(40, True), (500, False)])
-def test_several_answers_to_each_prompt_are_not_yet_what_a_class_asks(materials: int, is_common: bool) -> None:
-    """Of so many materials every account asks some eight: five accounts each, or sixty."""
-    rng, profiles = np.random.default_rng(7), Profiles()
-    for number in range(300):
-        asked = [PromptSketch(f"{1 + rng.integers(materials):016x}", [f"w{rng.integers(6)}"]) for _ in range(8)]
-        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 8, Profile(prompts=asked)))
-    people = population(profiles, np.ones(len(profiles), np.bool_))
-    own = np.unique([value_hash(f"w{number}") for number in range(6)]).astype(np.int32)
-    queue = queue_of(people, profiles, Pool(np.ones(len(profiles))), own)
-    assert queue.shared_bodies > PUBLIC
-    assert (queue.common_bodies > PUBLIC) is is_common
 
 
 def test_few_accounts_show_nothing() -> None:

@@ -47,7 +47,7 @@ CAMPAIGN: dict[str, Any] = {
     "evidence": [{"group": "payer", "nats": 120.0, "control_nats": 3.0, "members": 11}],
     "pooled": ["payer"],
     "explanations": ["one_payer"],
-    "queue": {"pairs": 0, "wrappers": 0, "excess": 0, "shared_bodies": 0, "dealt": 0, "common_bodies": 0},
+    "queue": {"pairs": 0, "wrappers": 0, "excess": 0, "shared_bodies": 0, "dealt": 0},
     "values": [
         {"kind": "payment", "value": "card-4711", "members": 12, "tenants": 13},
         {"kind": "prefix", "value": "203.0.113.0/24", "members": 7, "tenants": 7},

@@ -32,9 +32,10 @@ from stream_app.detection.campaigns.ratios import dot
 MIN_QUEUE_MEMBERS, QUEUE_NATS = 50, 2.0
 #: One customer has no need of a pool of cards and one of networks.
 MANY_POOLS = 2
-#: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set.
-#: Where links hold a pool, these are prompts that many of its members sent: its operator may want some answers to each.
-PUBLIC = 0.25
+#: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set, what
+#: a class is asked. But neither have several cards *and* several devices in common: who has, is one hand that wants
+#: some answers to each prompt, or passes for many with the same few.
+PUBLIC, _ONE_HAND = 0.25, frozenset({"payer", "device"})
 #: One client or system prompt for this share of the members that have any is one program, if that is so many times
 #: the share of others who have it: what is popular anyway says nothing. Prompts are a program's own; a client may be a
 #: library that programs of all kinds are written with. Of so many (effective number) it is not one.
@@ -103,7 +104,8 @@ def examine(
     for kind in KINDS:
         if kind.is_hard:
             findings.values[kind.name] = round(spread_of(population, kind.name, pool.share).effective, 1)
-    if len({*pooled, *findings.pooled, *findings.several}) < MANY_POOLS:
+    pools = {*pooled, *findings.pooled, *findings.several}
+    if len(pools) < MANY_POOLS:
         customers = customers_of(population, pool, controls)
         findings.explanations += [f"one_{customer.group}" for customer in customers]
         findings.unclear += [f"one_{customer.group}" for customer in customers if not customer.is_clear]
@@ -112,8 +114,7 @@ def examine(
     if findings.queue.is_dealt:
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
-    held = is_held(proofs.keys(), {*pooled, *findings.pooled})
-    if (findings.queue.common_bodies if held else findings.queue.shared_bodies) > PUBLIC:
+    if findings.queue.shared_bodies > PUBLIC and not pools >= _ONE_HAND:
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
     told_by = tuple(_OWN_TIMES) if HARD_GROUPS.isdisjoint(proofs) else ("system",)

@@ -19,9 +19,6 @@ _LEAST_MEMBERS, _LEAST_SHARE = 5, 0.02
 #: Every wrapper of a queue goes to many of its accounts, a twentieth: what fewer of the members carry is a coincidence
 #: of material, and strangers carry it, too.
 LEAST_DEALT = 0.05
-#: A prompt of a class or a test set is sent by as large a part of the members, and by so many. An operation that has
-#: several answers to each of its prompts gives it to as many accounts.
-_LEAST_COMMON = 4
 #: Of wrapped prompts as many at least come under such wrappers. A crowd whose questions are alike in this or that way
 #: has a hundred skeletons of its own, each that of a few; in its pools it was a fifth, in those of queues nearly all.
 _MOSTLY_DEALT = 0.5
@@ -37,8 +34,8 @@ class Queue(NamedTuple):
     """What the wrapped prompts of a pool look like.
 
     ``wrappers`` is their effective number, ``excess`` how much more alike those of one account are, ``pairs`` how many
-    pairs within accounts that rests on, ``shared_bodies`` the share of prompts that other members sent too and
-    ``common_bodies`` of those that many did, and ``dealt`` that of prompts whose wrapper many members carry.
+    pairs within accounts that rests on, ``shared_bodies`` the share of prompts that other tenants sent too, and
+    ``dealt`` that of prompts whose wrapper many members carry.
     """
 
     wrappers: float = 0.0
@@ -46,7 +43,6 @@ class Queue(NamedTuple):
     pairs: float = 0.0
     shared_bodies: float = 0.0
     dealt: float = 0.0
-    common_bodies: float = 0.0
 
     @property
     def is_dealt(self) -> bool:
@@ -82,15 +78,12 @@ def queue_of(population: Population, profiles: Profiles, pool: Pool, own: Ints) 
     part = np.bincount(wrapper) / len(wrapper)
     across = float((part**2).sum())
     carriers = np.bincount(np.unique(np.stack([owner, wrapper]), axis=1)[1])
-    many = LEAST_DEALT * len(members)
-    bodies = profiles.simhashes[members][owner, slot]
     return Queue(
         wrappers=round(float(np.exp(-(part * np.log(part)).sum())), 1),
         excess=round(same_within / across, 2),
         pairs=pairs,
-        shared_bodies=round(_sent_by(2, owner, bodies), 3),
-        dealt=round(float(part[carriers >= many].sum()), 2),
-        common_bodies=round(_sent_by(max(_LEAST_COMMON, many), owner, bodies), 3),
+        shared_bodies=round(_shared(owner, profiles.simhashes[members][owner, slot]), 3),
+        dealt=round(float(part[carriers >= LEAST_DEALT * len(members)].sum()), 2),
     )
 
 
@@ -106,11 +99,11 @@ def _alike(owner: NDArray[np.intp], wrapper: NDArray[np.intp]) -> tuple[float, f
     return float((same[many] / pairs[many]).mean()), float(pairs.sum())
 
 
-def _sent_by(least: float, owner: NDArray[np.intp], bodies: NDArray[np.uint64]) -> float:
-    """Share of prompts that so many members sent to the letter."""
+def _shared(owner: NDArray[np.intp], bodies: NDArray[np.uint64]) -> float:
+    """Share of prompts that another member sent to the letter."""
     owner, bodies = owner[bodies != 0], bodies[bodies != 0]
     if not len(bodies):
         return 0.0
     pairs = np.unique(np.stack([bodies, owner.astype(np.uint64)]), axis=1)
-    _, inverse, senders = np.unique(pairs[0], return_inverse=True, return_counts=True)
-    return float((senders[inverse] >= least).mean())
+    _, inverse, carriers = np.unique(pairs[0], return_inverse=True, return_counts=True)
+    return float((carriers[inverse] > 1).mean())

@@ -33,9 +33,12 @@ MIN_QUEUE_MEMBERS, QUEUE_NATS = 50, 2.0
 #: One customer has no need of a pool of cards and one of networks.
 MANY_POOLS = 2
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set, what
-#: a class is asked. But neither have several cards *and* several devices in common: who has, is one hand that wants
-#: some answers to each prompt, or passes for many with the same few.
-PUBLIC, _ONE_HAND = 0.25, frozenset({"payer", "device"})
+#: a class is asked. Where links hold a pool it is most of them, because a part says nothing of the others.
+PUBLIC, _MOSTLY_PUBLIC = 0.25, 0.5
+#: But a class or a test set's users have not several cards *and* several devices in common. Who has, and sends the same
+#: prompts under so many wrappers, is one hand that wants some answers to each or passes for many with the same few. In
+#: campaigns it was a dozen and more; customers of resold access had two, a greeting and a check.
+_ONE_HAND, _MANY_WRAPPERS = frozenset({"payer", "device"}), 5.0
 #: One client or system prompt for this share of the members that have any is one program, if that is so many times
 #: the share of others who have it: what is popular anyway says nothing. Prompts are a program's own; a client may be a
 #: library that programs of all kinds are written with. Of so many (effective number) it is not one.
@@ -114,7 +117,7 @@ def examine(
     if findings.queue.is_dealt:
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
-    if findings.queue.shared_bodies > PUBLIC and not pools >= _ONE_HAND:
+    if _is_public(findings.queue, pools, is_held=is_held(proofs.keys(), {*pooled, *findings.pooled})):
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
     told_by = tuple(_OWN_TIMES) if HARD_GROUPS.isdisjoint(proofs) else ("system",)
@@ -133,6 +136,12 @@ def _look_at_work(population: Population, pool: Pool, findings: Findings) -> Non
         findings.explanations.append("several_customers")
         findings.unclear.append("several_customers")
         del findings.proofs["content"]
+
+
+def _is_public(queue: Queue, pools: Set[str], *, is_held: bool) -> bool:
+    """Whether prompts are material that anybody may have; ``pools`` are groups of links that have several values."""
+    is_one_hand = pools >= _ONE_HAND and queue.wrappers >= _MANY_WRAPPERS
+    return queue.shared_bodies > (_MOSTLY_PUBLIC if is_held else PUBLIC) and not is_one_hand
 
 
 def _is_linked(pool: Pool) -> bool:

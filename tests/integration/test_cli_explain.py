@@ -57,7 +57,8 @@ def deploy(settings: Settings, first_event: int = 0, policy: Policy = POLICY) ->
     lines = [orjson.dumps(event) for event in EVENTS]
     made = decisions_of(detector.handle([Record(offset, 1 << 50, line, {}) for offset, line in enumerate(lines)]))
     made += decisions_of(detector.instruct("operator", 0, parse_operator(override), override, "operator"))
-    producer = Producer({"bootstrap.servers": settings.broker, "log_level": 0})
+    ordered = {"enable.idempotence": True}  # a repeated batch keeps its place: offsets are those that decisions name
+    producer = Producer({"bootstrap.servers": settings.broker, "log_level": 0} | ordered)
     for event, line in list(zip(EVENTS, lines, strict=True))[first_event:]:
         producer.produce(topic, line, key=event["tenant_id"].encode(), partition=partition)
     for one in made:

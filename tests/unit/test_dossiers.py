@@ -148,6 +148,15 @@ def test_it_tells_whether_accounts_have_a_say_in_what_they_ask(is_even: bool) ->
     assert evidence(CAMPAIGN)[-1].startswith("its prompts: ")
 
 
+def test_it_tells_how_widely_prompts_were_dealt_and_reads_entries_that_do_not_say() -> None:
+    queue = {"pairs": 60.0, "wrappers": 5.0, "excess": 1.0, "shared_bodies": 0.1}
+    assert evidence(CAMPAIGN | {"queue": queue})[-1].endswith(
+        "10% of the prompts came from several tenants to the letter"
+    )
+    told = evidence(CAMPAIGN | {"queue": queue | {"dealt": 0.9}})[-1]
+    assert told.endswith("90% have a wrapper that a twentieth of the members carry")
+
+
 @pytest.mark.parametrize("form", ["json", "html", "pdf"])
 def test_every_form_verifies_and_a_changed_one_does_not(folder: Path, form: str) -> None:
     out = written(folder, form, "--sign", folder / "key")

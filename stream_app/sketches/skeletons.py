@@ -2,12 +2,16 @@
 
 One prompt does not say what is wrapper and what is material, so this goes by form: quotations, code, tagged blocks,
 list items, numbers, names and what follows a colon become slots; what is left is cut into sentences, and those that
-instruct are the skeletons. A skeleton does not know its place: the same wrapper before or after the material gives
-the same one. Material that is woven into a sentence without any mark stays part of it.
+instruct are the skeletons. Of a prompt that is a JSON object each string is looked at so. A skeleton does not know its
+place: the same wrapper before or after the material gives the same one. Material that is woven into a sentence without
+any mark stays part of it.
 """
 
 import re
+from collections.abc import Iterator
 from itertools import groupby
+
+import msgspec
 
 from stream_app.sketches.words import WORD_PATTERN
 
@@ -70,7 +74,8 @@ def skeletons(text: str) -> list[Skeleton]:
     Sentences that instruct are preferred; a prompt without any (as in languages the cue words do not cover) gives its
     first and its last sentence.
     """
-    candidates = [sentence for sentence in sentences(_masked(_edges(text))) if _length(sentence) >= MIN_WORDS]
+    told = sentences(_masked(_edges(_unfolded(text))))
+    candidates = [sentence for sentence in told if _length(sentence) >= MIN_WORDS]
     instructing = [sentence for sentence in candidates if len(CUES.intersection(sentence)) >= MIN_CUES]
     chosen = instructing or candidates[:1] + candidates[-1:]
     inwards = [sentence for pair in zip(chosen, reversed(chosen), strict=True) for sentence in pair]
@@ -91,6 +96,24 @@ def _words_and_slots(sentence: str) -> Skeleton:
 def mask_numbers(text: str) -> str:
     """Case-folded, digits and number words as slots."""
     return _NUMBER.sub(SLOT, text.casefold())
+
+
+def _unfolded(text: str) -> str:
+    """The strings of a prompt that is one JSON object, a line each: some of them instruct, others are material."""
+    if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
+        return text
+    try:
+        return "\n".join(_strings(msgspec.json.decode(text)))
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _edges(text: str) -> str:

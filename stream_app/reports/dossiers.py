@@ -14,7 +14,8 @@ _EXPLANATIONS = {
     "one_payer": "one payment instrument dominates: it may be one customer with many accounts",
     "one_device": "one signup device dominates: it may be one integrator",
     "several_customers": "only those with one card, device or network ask alike: they may be several customers",
-    "one_program": "one system prompt dominates: it may be one popular program",
+    "one_program": "a system prompt or two dominate: it may be one popular program",
+    "one_site": "most come from a few networks: it may be one office, school or floor",
     "public_material": "other tenants sent the same prompts: it may be public material",
 }
 #: Why detection denies members of a confirmed campaign nothing, by what it lacks.
@@ -23,6 +24,7 @@ _BARS = {
     "partners": "partners saw a part of it, and here too little of it was seen",
     "no_links": "no pool of cards, devices or addresses, and what neighbours do not share, holds them together",
     "no_origin": "nothing says how all of their accounts came to be, and one customer's card or device is only its own",
+    "one_site": "they come from one site, and may be one company: it takes several cards and several devices",
 }
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from stream_app.detection.campaigns.confirmation import CampaignKind, examine, is_one_program
+from stream_app.detection.campaigns.confirmation import CampaignKind, examine
 from stream_app.detection.campaigns.growth import Pool, grow, refit
 from stream_app.detection.campaigns.links import population
+from stream_app.detection.campaigns.ordinary import is_one_program
 from stream_app.detection.campaigns.profiles import Profiles, value_hash
 from stream_app.detection.campaigns.roles import Role
 from stream_app.detection.campaigns.stage import CampaignStage

@@ -5,7 +5,7 @@ import pytest
 
 from stream_app.detection.campaigns.assessment import assess
 from stream_app.detection.campaigns.confirmation import CampaignKind, examine, kind_of
-from stream_app.detection.campaigns.crossings import idle_of, is_of_several, work_of
+from stream_app.detection.campaigns.crossings import crossings_of, idle_of, work_of
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import Population, population
 from stream_app.detection.campaigns.opinions import Ranking
@@ -49,6 +49,10 @@ def hosted(crowd: Crowd, customers: int, *, of: int, are_idle: bool = False) -> 
     return first
 
 
+def is_of_several(people: Population, pool: Pool) -> bool:
+    return any(crossing.is_of_several for crossing in crossings_of(people, work_of(people, pool)).values())
+
+
 @pytest.mark.parametrize("without", [(), ("payment_fp",), ("signup_fp",), ("burst",)])
 def test_in_one_operation_no_link_tells_what_an_account_asks(without: tuple[str, ...]) -> None:
     crowd = Crowd(41)
@@ -58,7 +62,7 @@ def test_in_one_operation_no_link_tells_what_an_account_asks(without: tuple[str,
     people, profiles, pool = grown(crowd, first)
     work = work_of(people, pool)
     assert idle_of(people, pool, work, ORIGINS) == []
-    assert not is_of_several(people, work)
+    assert not is_of_several(people, pool)
     assert "content" in examine(people, profiles, pool, {}).proofs
 
 
@@ -66,7 +70,7 @@ def test_customers_of_one_hosting_provider_are_several_and_their_content_is_none
     crowd = Crowd(42)
     crowd.ordinary(600)
     people, profiles, pool = grown(crowd, hosted(crowd, 8, of=15))
-    assert is_of_several(people, work_of(people, pool))
+    assert is_of_several(people, pool)
     found = examine(people, profiles, pool, {})
     assert "several_customers" in found.explanations
     assert "content" not in found.proofs
@@ -89,7 +93,8 @@ def test_where_nobody_asks_anything_there_is_nothing_to_tell() -> None:
     people, _, pool = grown(crowd, 300)
     work = work_of(people, pool)
     assert idle_of(people, pool, work, ORIGINS) == []
-    assert not is_of_several(people, work)
+    assert not is_of_several(people, pool)
+    assert not any(crossing.is_of_one for crossing in crossings_of(people, work).values())
 
 
 @pytest.mark.parametrize(("cards", "origins"), [(4, []), (12, ["payer"])])

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from stream_app.detection.campaigns.confirmation import CampaignKind, control_nats, examine, is_explained, kind_of
+from stream_app.detection.campaigns.confirmation import (
+    BROAD,
+    CampaignKind,
+    control_nats,
+    examine,
+    is_explained,
+    kind_of,
+)
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.likelihoods import total
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
@@ -25,8 +32,6 @@ _SHRUNK, _GROWN = 0.7, 1.1
 _TOP_VALUES = 20
 #: Hard links that were proved by enough members for a pool of half its present size are proved for it.
 _OUTGROWN = 0.5
-#: A group that fewer of the members bring is not what the pool has in common; links on half of the accounts pass.
-_BROAD = 0.25
 
 
 def assess(
@@ -45,8 +50,15 @@ def assess(
         return
     campaign.nats = dot(pool.share, total(population, pool.nats))
     controls = _controls(campaign, population, members, background, now_ms)
-    origins = campaign.findings.origins
-    found = campaign.findings = examine(population, profiles, pool, controls, campaign.pooled, origins=origins)
+    found = campaign.findings = examine(
+        population,
+        profiles,
+        pool,
+        controls,
+        campaign.pooled,
+        origins=campaign.findings.origins,
+        proved=campaign.proofs.keys(),
+    )
     for group, proof in found.proofs.items():
         if group not in campaign.proofs or proof.nats > campaign.proofs[group].nats:
             campaign.proofs[group] = proof
@@ -141,7 +153,7 @@ def _is_worth_a_look(campaign: Campaign, population: Population, least: int) -> 
     if _cards(campaign, population) > 0:
         return True
     size = campaign.pool.size
-    broad = {group for group, proof in campaign.proofs.items() if proof.provers >= _BROAD * size}
+    broad = {group for group, proof in campaign.proofs.items() if proof.provers >= BROAD * size}
     is_alike = bool(broad & HARD_GROUPS) or ("content" in broad and campaign.findings.queue.is_dealt)
     is_small_part = (
         size >= least and bool(campaign.pooled or campaign.findings.several) and not campaign.findings.explanations

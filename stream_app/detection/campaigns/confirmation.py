@@ -7,12 +7,13 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from stream_app.detection.campaigns.crossings import idle_of, is_of_several, work_of
+from stream_app.detection.campaigns.crossings import crossings_of, idle_of, work_of
 from stream_app.detection.campaigns.customers import customers_of, origins_of
 from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
+from stream_app.detection.campaigns.ordinary import CLIENTS, is_one_program, is_public, site_of
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import (
     HELD_NATS,
@@ -32,22 +33,14 @@ from stream_app.detection.campaigns.ratios import dot
 MIN_QUEUE_MEMBERS, QUEUE_NATS = 50, 2.0
 #: One customer has no need of a pool of cards and one of networks.
 MANY_POOLS = 2
-#: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set, what
-#: a class is asked. Where links hold a pool it is most of them, because a part says nothing of the others.
-PUBLIC, _MOSTLY_PUBLIC = 0.25, 0.5
-#: But a class or a test set's users have not several cards *and* several devices in common. Who has, and sends the same
-#: prompts under so many wrappers, is one hand that wants some answers to each or passes for many with the same few. In
-#: campaigns it was a dozen and more; customers of resold access had two, a greeting and a check.
-_ONE_HAND, _MANY_WRAPPERS = frozenset({"payer", "device"}), 5.0
-#: One client or system prompt for this share of the members that have any is one program, if that is so many times
-#: the share of others who have it: what is popular anyway says nothing. Prompts are a program's own; a client may be a
-#: library that programs of all kinds are written with. Of so many (effective number) it is not one.
-ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
-_OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
 #: Explanations that leave a person to look, whatever links prove.
 _CUSTOMERS = frozenset({"one_payer", "one_device", "several_customers"})
 #: Links hold a pool when so many of its members have any; with half of the links and half of the fields it is most.
 _LINKED = 0.5
+#: A group that fewer of the members bring is not what the pool has in common; links on half of the accounts pass.
+BROAD = 0.25
+#: An office, a school or a café has devices of its own, and a company pays with some cards; both are one hand's.
+BOTH_ORIGINS = frozenset({"payer", "device"})
 _CONTROLS, _CONTROL_ROUNDS = 3, 3
 
 
@@ -64,7 +57,8 @@ class Findings(Struct):
 
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
-    Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it.
+    Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it; of ``crossed`` ones
+    they are shown to do the same as all others.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
@@ -80,6 +74,7 @@ class Findings(Struct):
     several: list[str] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
+    crossed: list[str] = field(default_factory=list)
 
 
 def examine(
@@ -90,10 +85,12 @@ def examine(
     pooled: Collection[str] = (),
     *,
     origins: Collection[str] = (),
+    proved: Collection[str] = (),
 ) -> Findings:
     """Weigh a pool's evidence by group against control groups, and look for an ordinary explanation.
 
-    ``pooled`` are groups that were pools of values before, ``origins`` those that were ones: what is proved stays so.
+    ``pooled`` are groups that were pools of values before, ``origins`` those that were ones, and ``proved`` those that
+    were proved: what is proved stays so.
     """
     proofs = proofs_of(population, pool, controls)
     values = pooled_of(population, pool, proofs.keys()) if _is_linked(pool) else Pooled([], [])
@@ -101,7 +98,7 @@ def examine(
     said = origins_of(population, pool, proofs.keys(), {*pooled, *findings.pooled})
     if is_held(proofs.keys(), {*pooled, *findings.pooled}):
         proofs |= proofs_of(population, pool, controls, HELD_NATS, {"content"})
-    if "content" in proofs:
+    if "content" in {*proofs, *proved}:
         _look_at_work(population, pool, findings)
     findings.origins = sorted({*origins, *said}.difference(findings.idle))
     for kind in KINDS:
@@ -117,10 +114,16 @@ def examine(
     if findings.queue.is_dealt:
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
-    if _is_public(findings.queue, pools, is_held=is_held(proofs.keys(), {*pooled, *findings.pooled})):
+    site = site_of(population, pool) if "network" in proofs.keys() - pools else None
+    if site is not None:
+        findings.explanations.append("one_site")
+        findings.unclear += [] if site.is_clear else ["one_site"]
+    held = is_held(proofs.keys(), {*pooled, *findings.pooled})
+    hand = pools - {"network"} if site else pools | (proofs.keys() & {"genesis"})
+    if is_public(findings.queue, hand, is_held=held):
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
-    told_by = tuple(_OWN_TIMES) if HARD_GROUPS.isdisjoint(proofs) else ("system",)
+    told_by = CLIENTS if HARD_GROUPS.isdisjoint(proofs) else ("system",)
     if not is_held(proofs.keys(), findings.pooled) and is_one_program(population, pool, told_by):
         findings.explanations.append("one_program")
     return findings
@@ -132,16 +135,16 @@ def _look_at_work(population: Population, pool: Pool, findings: Findings) -> Non
     findings.idle = idle_of(population, pool, work, findings.proofs.keys())
     for group in findings.idle:
         del findings.proofs[group]
-    if is_of_several(population, work):
+    crossings = crossings_of(population, work)
+    findings.crossed = [
+        kind.group
+        for kind in KINDS
+        if kind.is_origin and kind.is_hard and kind.group in findings.proofs and crossings[kind.name].is_of_one
+    ]
+    if any(crossing.is_of_several for crossing in crossings.values()):
         findings.explanations.append("several_customers")
         findings.unclear.append("several_customers")
-        del findings.proofs["content"]
-
-
-def _is_public(queue: Queue, pools: Set[str], *, is_held: bool) -> bool:
-    """Whether prompts are material that anybody may have; ``pools`` are groups of links that have several values."""
-    is_one_hand = pools >= _ONE_HAND and queue.wrappers >= _MANY_WRAPPERS
-    return queue.shared_bodies > (_MOSTLY_PUBLIC if is_held else PUBLIC) and not is_one_hand
+        findings.proofs.pop("content", None)
 
 
 def _is_linked(pool: Pool) -> bool:
@@ -150,44 +153,37 @@ def _is_linked(pool: Pool) -> bool:
     return float(pool.share[np.any(linked, axis=0)].sum()) >= _LINKED * pool.size
 
 
-def is_one_program(population: Population, pool: Pool, told_by: Collection[str] = tuple(_OWN_TIMES)) -> bool:
-    """Whether most members have one client or one system prompt in common that others hardly have.
-
-    What is popular anyway explains nobody. Users of one client do not share cards, devices or addresses: those of a
-    pool that does are ``told_by`` their system prompt only.
-    """
-    for name in told_by:
-        spread, links = spread_of(population, name, pool.share), population.links[name]
-        if spread.top > ONE_PROGRAM and spread.effective < MIN_PROGRAMS:
-            others = float(links.degree[spread.column]) - spread.top * spread.having
-            elsewhere = others / max(float(links.has.sum()) - spread.having, 1.0)
-            if spread.top >= _OWN_TIMES[name] * elsewhere:
-                return True
-    return False
-
-
 def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int) -> CampaignKind:
     """The verdict's kind: distillation needs content and a pool of links or a queue, an account network links alone.
 
     Client, genesis and content together may be a popular new program: without a pool of cards, devices or addresses
     they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers. Not
-    even then where hard links are proved that do not hold it: those of a customer, or of a product's gateway. And
-    origins hold nothing whose accounts do other work. Whatever customers, one program or public material explain stays
-    a cohort, too.
+    even then where hard links are proved that do not hold it: those of a customer, or of a product's gateway; but cards
+    or devices whose accounts are shown to be dealt the same work as all others are no customer's. And origins hold
+    nothing whose accounts do other work. Whatever customers, one program, one site without several cards or public
+    material explain stays a cohort, too.
     """
     explanations, others = set(findings.explanations), groups - {"content"}
-    if members < MIN_MEMBERS or not explanations.isdisjoint(_CUSTOMERS):
+    is_site = "one_site" in explanations and "payer" not in pooled and not _has_both_origins(findings, pooled, members)
+    if members < MIN_MEMBERS or is_site or not explanations.isdisjoint(_CUSTOMERS):
         return CampaignKind.COHORT
     is_content = "content" in groups and "public_material" not in explanations
-    if is_content and is_held(others, {*pooled, *findings.several}):
+    is_program = "one_program" in explanations
+    if is_content and is_held(others, pooled if is_program else {*pooled, *findings.several}):
         return CampaignKind.DISTILLATION
     is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
-    is_free = HARD_GROUPS.isdisjoint(others) and "one_program" not in explanations
+    is_free = HARD_GROUPS & others <= set(findings.crossed) and not is_program
     said = findings.proofs["content"].nats if "content" in findings.proofs else 0.0
     if is_content and is_queue and is_free and members >= MIN_QUEUE_MEMBERS and said >= QUEUE_NATS * members:
         return CampaignKind.DISTILLATION
-    is_network = len(others) >= 3 and len(pooled & others) >= 2
+    is_network = len(others) >= 3 and len(pooled & others) >= 2 and not others <= HARD_GROUPS
     return CampaignKind.ACCOUNT_NETWORK if is_network else CampaignKind.COHORT
+
+
+def _has_both_origins(findings: Findings, pooled: Set[str], members: int) -> bool:
+    """Whether several cards and several devices are each what the members have in common, and not what a few do."""
+    several = {*pooled, *findings.several} & findings.proofs.keys()
+    return several >= BOTH_ORIGINS and all(findings.proofs[g].provers >= BROAD * members for g in BOTH_ORIGINS)
 
 
 def is_explained(findings: Findings, groups: Set[str], pooled: Set[str]) -> bool:

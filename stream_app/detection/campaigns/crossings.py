@@ -7,6 +7,7 @@ content in common as of any others: in campaigns of made-up worlds .6 to 1.5 tim
 pools of several customers either none or 1.7 to 20 times as many.
 """
 
+import math
 from collections.abc import Set
 from typing import NamedTuple
 
@@ -45,6 +46,27 @@ class Work(NamedTuple):
     apart: Floats
 
 
+class Crossing(NamedTuple):
+    """Pairs of members with a value of one link in common who ask alike, and how many would by chance."""
+
+    alike: float
+    chance: float
+
+    @property
+    def is_of_several(self) -> bool:
+        """Whether those with a value in common clearly ask what others do not: they are one of several customers."""
+        return self.alike > _MOST_ALIKE * self.chance + self._spread
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether they are shown to ask what everybody asks, and not only not to differ."""
+        return self.alike + self._spread <= _MOST_ALIKE * self.chance
+
+    @property
+    def _spread(self) -> float:
+        return _CLEARLY * math.sqrt(max(self.chance, 1.0))
+
+
 def work_of(population: Population, pool: Pool) -> Work:
     """What members ask: with everybody's vote but one's own, and without that of one's own customer."""
     links, share = population.links[_CONTENT.name], np.where(pool.share > 0.5, pool.share, 0.0)
@@ -74,10 +96,11 @@ def idle_of(population: Population, pool: Pool, work: Work, groups: Set[str]) ->
     return idle
 
 
-def is_of_several(population: Population, work: Work) -> bool:
-    """Whether members who have a card, a device or a network in common ask alike far more often than others."""
+def crossings_of(population: Population, work: Work) -> dict[str, Crossing]:
+    """By hard link: whether members who have a value of it in common ask alike more often than others."""
     owned = work.beyond >= OWN_EXCESS
     rows, cols, own = work.rows[owned], work.cols[owned], work.own[owned]
+    found: dict[str, Crossing] = {}
     for kind in KINDS:
         if kind.is_hard:
             links = population.links[kind.name]
@@ -86,9 +109,8 @@ def is_of_several(population: Population, work: Work) -> bool:
             having = others[np.searchsorted(work.members, rows)]
             alike = float(_near(links, rows, cols, own).sum())
             chance = float((having * (work.inside[owned] - own)).sum()) / max(len(work.members) - 1, 1)
-            if alike > _MOST_ALIKE * chance + _CLEARLY * np.sqrt(max(chance, 1.0)):
-                return True
-    return False
+            found[kind.name] = Crossing(alike, chance)
+    return found
 
 
 def _is_told(kind: Kind) -> bool:

@@ -44,7 +44,7 @@ _LINKED_OTHERWISE = 0.25
 #: customer of a product has in common that reaches us through the product's gateway.
 ORIGINS = frozenset({"payer", "device", "genesis"})
 #: What people of one region have in common: neighbours their networks, and the offices among them some cards.
-_REGIONAL = frozenset({"payer", "network"})
+REGIONAL = frozenset({"payer", "network"})
 
 
 class Proof(Struct, array_like=True):
@@ -152,7 +152,7 @@ def is_held(groups: Set[str], pooled: Collection[str], origins: Collection[str] 
     and one more than a region.
     """
     links = groups - {"content"}
-    return not links.isdisjoint(pooled) and len(links) >= 2 and not links.isdisjoint(origins) and not links <= _REGIONAL
+    return not links.isdisjoint(pooled) and len(links) >= 2 and not links.isdisjoint(origins) and not links <= REGIONAL
 
 
 class Pooled(NamedTuple):
@@ -176,7 +176,7 @@ def pooled_of(population: Population, pool: Pool, groups: Set[str]) -> Pooled:
     pooled = Pooled([], [])
     for kind in KINDS:
         if kind.is_hard and kind.group in groups:
-            own = {kind.group, "content"} | (_REGIONAL if kind.group in _REGIONAL else set())
+            own = {kind.group, "content"} | (REGIONAL if kind.group in REGIONAL else set())
             others = [np.maximum(nats, 0.0) for group, nats in grouped.items() if group not in own]
             linked = np.where(np.sum(others, axis=0) >= PROOF, pool.share, 0.0)
             bring = (grouped[kind.group] >= PROOF).astype(np.float64)

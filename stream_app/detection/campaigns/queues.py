@@ -35,7 +35,7 @@ class Queue(NamedTuple):
 
     ``wrappers`` is their effective number, ``excess`` how much more alike those of one account are, ``pairs`` how many
     pairs within accounts that rests on, ``shared_bodies`` the share of prompts that other tenants sent too, and
-    ``dealt`` that of prompts whose wrapper many members carry.
+    ``dealt`` that of prompts whose wrapper many members carry. ``bodies`` is the effective number of different prompts.
     """
 
     wrappers: float = 0.0
@@ -43,6 +43,7 @@ class Queue(NamedTuple):
     pairs: float = 0.0
     shared_bodies: float = 0.0
     dealt: float = 0.0
+    bodies: float = 0.0
 
     @property
     def is_dealt(self) -> bool:
@@ -84,6 +85,7 @@ def queue_of(population: Population, profiles: Profiles, pool: Pool, own: Ints) 
         pairs=pairs,
         shared_bodies=round(_shared(owner, profiles.simhashes[members][owner, slot]), 3),
         dealt=round(float(part[carriers >= LEAST_DEALT * len(members)].sum()), 2),
+        bodies=round(_different(profiles.simhashes[members][owner, slot]), 1),
     )
 
 
@@ -107,3 +109,10 @@ def _shared(owner: NDArray[np.intp], bodies: NDArray[np.uint64]) -> float:
     pairs = np.unique(np.stack([bodies, owner.astype(np.uint64)]), axis=1)
     _, inverse, carriers = np.unique(pairs[0], return_inverse=True, return_counts=True)
     return float((carriers[inverse] > 1).mean())
+
+
+def _different(bodies: NDArray[np.uint64]) -> float:
+    """Effective number of different prompts."""
+    counts = np.unique(bodies[bodies != 0], return_counts=True)[1]
+    part = counts / max(int(counts.sum()), 1)
+    return float(np.exp(-(part * np.log(part)).sum()))

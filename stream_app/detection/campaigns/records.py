@@ -24,13 +24,15 @@ class Status(StrEnum):
 class Bar(StrEnum):
     """What a confirmed campaign lacks for anybody of it to be denied anything.
 
-    Content; proof of our own beside partners'; links that hold it; or an origin, how all of its accounts came to be.
+    Content; proof of our own beside partners'; links that hold it; an origin, how all of its accounts came to be; or
+    more than one site.
     """
 
     CONTENT = "no_content"
     PARTNERS = "partners"
     LINKS = "no_links"
     ORIGIN = "no_origin"
+    SITE = "one_site"
 
 
 class Member(Struct):

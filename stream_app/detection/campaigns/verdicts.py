@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 from msgspec.structs import replace
 
-from stream_app.detection.campaigns.confirmation import CampaignKind
+from stream_app.detection.campaigns.confirmation import BOTH_ORIGINS, CampaignKind
 from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wrappers
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
@@ -139,6 +139,9 @@ def barred_by(campaign: Campaign) -> Bar | None:
     if campaign.shared_until_ms:
         return Bar.PARTNERS
     groups, pooled = campaign.proofs.keys(), campaign.pooled
+    is_site = "one_site" in set(campaign.findings.explanations).difference(campaign.findings.unclear)
+    if is_site and not BOTH_ORIGINS.issubset(pooled):
+        return Bar.SITE
     if not is_held(groups, pooled, origins=groups):
         return Bar.LINKS
     origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}

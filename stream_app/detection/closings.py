@@ -15,12 +15,13 @@ from stream_app.detection.bars import bar_of, reaching, step_reached
 from stream_app.detection.decisions import Decision, Subject
 from stream_app.detection.effects import Effect, EmitDecision, ForgetDecision
 from stream_app.detection.explanations import Cause
-from stream_app.detection.features import ACCOUNT_SURGES, FEATURES, MIN_SHAPE_REQUESTS
+from stream_app.detection.features import ACCOUNT_SURGES, FEATURES, LASTING, MIN_SHAPE_REQUESTS
 from stream_app.detection.floors import is_known
 from stream_app.detection.growths import Growth
+from stream_app.detection.hours import SPANS, Hours
 from stream_app.detection.judgement import Scored, closed_values, score_newcomer, score_values
 from stream_app.detection.ladder import reachable
-from stream_app.detection.learning import learn
+from stream_app.detection.learning import learn, learn_lasting
 from stream_app.detection.light_shapes import LIGHT_PLACES, LightShapes, Part, open_part
 from stream_app.detection.lists import muted_until_ms, policy_for
 from stream_app.detection.live_tenants import Tenant
@@ -64,12 +65,7 @@ def _close_minute(  # noqa: PLR0917
 ) -> tuple[list[Decision], list[str]]:
     windows = state.windows
     closed = windows.close_minute(minute)
-    if closed is not None:
-        note_accounts(state, minute, closed)
-        state.growth = state.growth or Growth()
-        state.growth.learn_one(minute, closed.requests, around.population)
-        if state.rhythm is None and is_known(state):
-            state.rhythm = Rhythm()
+    over = _count(state, minute, closed, around) if closed is not None else ()
     end_ms = (minute + 1) * MINUTE_MS
     apart = set_apart(state, policy, tenant_id, end_ms)
     left_out = without(apart)
@@ -85,10 +81,7 @@ def _close_minute(  # noqa: PLR0917
     if worst is not None and not is_apart:
         series = series_values(state, worst, end_ms)
         served, asked = served + series, asked + series
-    scored = score_values(state, rules, asked if is_up else served, minute)
-    if scored and around.services.is_everybody_busy(minute):
-        rules = rules.without_small_floors
-        scored = score_values(state, rules, asked if is_up else served, minute)
+    rules, scored = _score(state, rules, asked if is_up else served, around.services, minute)
     busy = _busiest(state, minute, closed, left_out)
     is_muted = end_ms < muted_until_ms(state, policy, subject)
     asking = [] if is_muted or not busy else _asking(state, rules, around.services, busy, minute)
@@ -101,6 +94,7 @@ def _close_minute(  # noqa: PLR0917
         around.newcomers.gather(minute, told, state.baselines)
         suspect = _suspect(rules, judged)
         learn(state, rules, minute, told + [pair for pair in busy if pair not in asking], suspect)
+        learn_lasting(state, over)
     state.pending = []
     if scored and not is_up and responsible_account(state, rules, None, cause.newest_pane, scored, rules.steps, apart):
         scored = judged = []  # the account's next request tells its name
@@ -113,6 +107,33 @@ def _close_minute(  # noqa: PLR0917
     forgotten = forget_old(state, tenant_id, end_ms)
     windows.forget(minute)
     return [decision for decision in found if decision is not None], forgotten
+
+
+def _count(state: TenantState, minute: int, closed: Minute, around: PartitionState) -> tuple[int, ...]:
+    """Add a minute to what is counted over longer times; gives the requests of spans that are over (``Hours.add``)."""
+    note_accounts(state, minute, closed)
+    state.growth = state.growth or Growth()
+    state.growth.learn_one(minute, closed.requests, around.population)
+    state.hours = state.hours or Hours()
+    if state.rhythm is None and is_known(state):
+        state.rhythm = Rhythm()
+    return state.hours.add(minute, closed.requests)
+
+
+def _score(
+    state: TenantState, rules: Policy, values: list[tuple[int, float]], services: Services, minute: int
+) -> tuple[Policy, list[Scored]]:
+    """Scores, and the rules that hold: while everybody is busy a small tenant's excess is nobody's doing."""
+    scored = score_values(state, rules, values, minute)
+    if scored and services.is_everybody_busy(minute):
+        rules = rules.without_small_floors
+        scored = score_values(state, rules, values, minute)
+    return rules, [s for s in scored if s.place not in LASTING or not _is_common(s, services, minute)]
+
+
+def _is_common(lasting: Scored, services: Services, minute: int) -> bool:
+    span = SPANS[LASTING.index(lasting.place)]
+    return services.is_busy_day(minute, span, lasting.value, lasting.expectation.level(0.0))
 
 
 def _suspect(policy: Policy, judged: Sequence[Scored]) -> set[int]:

@@ -4,6 +4,7 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from stream_app.detection.hours import SPANS
 from stream_app.detection.scorers import Prior, Recent
 
 
@@ -39,6 +40,7 @@ class Feature(Struct, frozen=True):
 #: Windows of history per feature: a day of active minutes, or of active ten minutes.
 _MINUTES = 720.0
 _TEN_MINUTES = 144.0
+_QUARTERS, _DAYS = 56.0, 14.0
 
 
 def _sums(name: str, unit: str, counter: Counter, per_minute: float) -> list[Feature]:
@@ -62,6 +64,8 @@ _NO_PRIOR = Prior(0.0, 1.0)
 #: Half an hour, known after an hour. An hour, known after three: counts of ten minutes come by changes of pace as well
 #: as in sessions, and clients differ so much (their variance is 1 to 120 times the level) that two hours' are believed.
 _LAST_MINUTES, _LAST_BLOCKS = Recent(30.0, 5.0, 60.0, 60.0), Recent(6.0, 10.0, 12.0, 18.0)
+#: Three days of quarters in which something was asked, known after three; a week of days, known after two.
+_LAST_QUARTERS, _LAST_DAYS = Recent(12.0, 15.0, 8.0, 3.0), Recent(7.0, 25.0, 4.0, 2.0)
 
 #: Order is part of the encoded state: append only. The priors' medians describe a middling API customer in a minute in
 #: which it is active at all; volumes vary by a factor of e from window to window until a tenant has shown otherwise
@@ -110,6 +114,9 @@ FEATURES = (
     Feature("account_surge_600s", "requests", 600, _NO_PRIOR, _TEN_MINUTES, recent=_LAST_BLOCKS),
     # A burst of a few minutes that sessions of one could be, and that ten dilute.
     Feature("surge_180s", "requests", 180, _NO_PRIOR, _MINUTES, Counter.REQUESTS, recent=_LAST_MINUTES),
+    # What is too little to tell in ten minutes, and lasts (``hours``).
+    Feature("surge_21600s", "requests", 21_600, _NO_PRIOR, _QUARTERS, recent=_LAST_QUARTERS),
+    Feature("surge_86400s", "requests", 86_400, _NO_PRIOR, _DAYS, recent=_LAST_DAYS),
 )
 
 CODES = tuple(feature.code for feature in FEATURES)
@@ -120,6 +127,8 @@ SHIFTS = tuple(
 SUMS = tuple(index for index, feature in enumerate(FEATURES) if feature.counter is not None)
 #: Requests of a tenant's busiest account; the value is how many minutes they are over.
 ACCOUNT_SURGES = {index: f.window_s // 60 for index, f in enumerate(FEATURES) if f.code.startswith("account_surge")}
+#: Requests that add up over hours, in the order of ``hours.SPANS``.
+LASTING = tuple(CODES.index(f"surge_{span * 3_600}s") for span in SPANS)
 GROWTH = CODES.index("growth_percent_7d")
 #: How a client asks. What it sends is no kind of its own: a longer conversation moves it, and what it gets, together.
 ASKING = frozenset(i for i, f in enumerate(FEATURES) if f.kind or f.code == "input_per_request_600s")

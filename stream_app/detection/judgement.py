@@ -6,12 +6,14 @@ from typing import NamedTuple
 from stream_app.detection.features import (
     FEATURES,
     GROWTH,
+    LASTING,
     MIN_SHAPE_REQUESTS,
     SHAPE_MINUTES,
     SUMS,
     Feature,
 )
 from stream_app.detection.floors import Known, Usual, expect, known, least_floors, own_floor
+from stream_app.detection.hours import SPANS
 from stream_app.detection.light_shapes import (
     LIGHT_PLACES,
     LightWindow,
@@ -175,6 +177,8 @@ def closed_values(
     own = windows.long(minute)
     if long[0] + sum([part.failed for part in own]) >= MIN_SHAPE_REQUESTS:
         shapes += services.compare(minute, own, windows.sum_long(minute)[0] if without else long[0])
+    if state.hours is not None:
+        shapes += [(place, state.hours.total(minute, span)) for place, span in zip(LASTING, SPANS, strict=True)]
     if state.growth is not None and state.growth.percent is not None:
         shapes.append((GROWTH, state.growth.percent))
     return ClosedMinute(served + shapes, asked + shapes, light, block)

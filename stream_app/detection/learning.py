@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence, Set
 
-from stream_app.detection.features import ASKING, CODES, FEATURES, PER_MINUTE, PER_TEN_MINUTES, SHIFTS
+from stream_app.detection.features import ASKING, CODES, FEATURES, LASTING, PER_MINUTE, PER_TEN_MINUTES, SHIFTS
 from stream_app.detection.floors import expect, is_known, own_floor, shifts
 from stream_app.detection.policy import Policy
 from stream_app.detection.rhythms import Rhythm, Shifts
@@ -57,6 +57,15 @@ def learn(
     _learn_windows(state.baselines, shifts(state, minute), known, places, doubted)
     if block_ends:
         _learn_mix(state, minute)
+
+
+def learn_lasting(state: TenantState, over: Sequence[int]) -> None:
+    """Learn the requests of spans that are over (``Hours.add``); one in which nothing was asked is not learned."""
+    for place, requests in zip(LASTING, over, strict=False):
+        feature = FEATURES[place]
+        if requests and feature.recent is not None:
+            baseline = state.baselines[place] = state.baselines[place] or Baseline()
+            baseline.learn_recent(requests, feature.memory, feature.recent)
 
 
 def _gather(

@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, field
 
 from stream_app.detection.events import FAILED_STATUS, Event, is_served
 from stream_app.detection.features import CODES, MIN_SHAPE_REQUESTS
+from stream_app.detection.hours import HOUR_MINUTES
 from stream_app.detection.windows import LONG_MINUTES, PANES, Minute
 
 #: Minutes kept: the forty that a look at everybody reaches, and as many more as closing may lag behind.
@@ -17,6 +18,9 @@ _BUSIER = 1.5
 #: … beside the panes that one tenant alone can fill: nobody makes himself a crowd. A crowd is seen in two minutes when
 #: it comes at once, and in ten when it comes slowly.
 _SPANS = (2, LONG_MINUTES)
+#: And of hours: with as many days before, so many are kept.
+_DAYS_BEFORE, _DAY_HOURS = 7, 24
+_HOURS = (_DAYS_BEFORE + 1) * _DAY_HOURS
 #: Answers to others below which nothing is known of them.
 _MIN_ANSWERS = 100
 #: After the provider has failed such a share of everybody, what was lost comes again within the half hour. Of fewer
@@ -46,7 +50,7 @@ class Answers(Struct, array_like=True, gc=False):
 
 
 class Services(Struct, array_like=True, gc=False):
-    """Answers to all tenants of a partition by minute, an hour and a half of them.
+    """Answers to all tenants of a partition by minute, an hour and a half of them, and panes by hour of eight days.
 
     Only events in time are counted, so that a minute stands still once the watermark has passed it. ``launched`` has
     the minute in which each model was, 0 for those there from the beginning, which is ``begun``; ``tried`` the first
@@ -57,12 +61,15 @@ class Services(Struct, array_like=True, gc=False):
     launched: dict[str, int] = field(default_factory=dict)
     tried: dict[str, list[int]] = field(default_factory=dict)
     begun: int = 0
+    hours: dict[int, int] = field(default_factory=dict)
 
     def count(self, event: Event, minute: int, is_first: bool) -> None:
         """Count an answer; refusals (403, 429) are none. ``is_first``: the event is the first in its tenant's pane."""
         answers = self.minutes.get(minute) or self._begin(minute)
         if is_first:
             answers.panes += 1
+            hour = minute // HOUR_MINUTES
+            self.hours[hour] = self.hours.get(hour, 0) + 1
         status = event.status_code
         if status >= 400 and not is_served(status):
             answers.failed += status >= FAILED_STATUS
@@ -93,6 +100,8 @@ class Services(Struct, array_like=True, gc=False):
     def _begin(self, minute: int) -> Answers:
         for old in [index for index in self.minutes if index <= minute - _MINUTES]:
             del self.minutes[old]
+        for old in [hour for hour in self.hours if hour < minute // HOUR_MINUTES - _HOURS]:
+            del self.hours[old]
         self.minutes[minute] = Answers()
         return self.minutes[minute]
 
@@ -108,6 +117,20 @@ class Services(Struct, array_like=True, gc=False):
         if not usual or min(self.minutes) > last - _MINUTES_BEFORE + LONG_MINUTES:
             return True
         return any(self._panes(minute, span) > span * (_BUSIER * usual + PANES) for span in _SPANS)
+
+    def is_busy_day(self, minute: int, hours: int, own: float, usual: float) -> bool:
+        """Whether the others were so much busier in the last full hours than in the same hours of the days before.
+
+        Of whole hours before that of the minute, since these stand still; true where no such day is known.
+        ``own`` requests of one tenant, and what is ``usual`` for it, are left out: as many panes at most.
+        """
+        last = minute // HOUR_MINUTES
+        back = [self._panes_of_hours(last - _DAY_HOURS * day, hours) for day in range(_DAYS_BEFORE + 1)]
+        known = [panes for panes in back[1:] if panes]
+        return not known or back[0] - own > _BUSIER * max(sum(known) / len(known) - usual, 0.0) + PANES * hours
+
+    def _panes_of_hours(self, end: int, count: int) -> int:
+        return sum(self.hours.get(hour, 0) for hour in range(end - count, end))
 
     def _is_outage(self, last: int) -> bool:
         """Whether the provider failed much of what it answered in the ten minutes up to one."""

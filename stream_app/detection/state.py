@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from stream_app.detection.decisions import Action
 from stream_app.detection.growths import Growth, Population
 from stream_app.detection.harm import Harm
+from stream_app.detection.hours import Hours
 from stream_app.detection.ladder import Standing
 from stream_app.detection.light_shapes import LightShapes
 from stream_app.detection.newcomers import Newcomers
@@ -99,6 +100,7 @@ class TenantState(Struct, array_like=True, gc=False):
     light: LightShapes | None = None
     last_account: int = 0
     shared_minute: int = 0
+    hours: Hours | None = None
 
 
 class PartitionState(Struct, array_like=True):

@@ -102,6 +102,19 @@ def test_filled_in_material_does_not_change_the_templates(left: str, right: str)
     assert ours == theirs
 
 
+@pytest.mark.parametrize("material", [*MATERIALS, '{"amount": 3, "unit": "kg"}'])
+def test_a_wrapper_inside_a_json_object_is_the_same_wrapper(material: str) -> None:
+    alone = sketch_prompt(WRAPPER, key=KEY).templates
+    request = {"task": WRAPPER, "input": {"text": material, "id": 4711}, "tags": ["v1"]}
+    assert sketch_prompt(json.dumps(request), key=KEY).templates == alone
+    assert sketch_prompt(json.dumps(request, indent=2), key=KEY).templates == alone
+
+
+@pytest.mark.parametrize("text", ["{" * 5_000 + "}" * 5_000, '{"a": ' * 5_000 + "1" + "}" * 5_000, '{"a": }', "{}"])
+def test_what_only_looks_like_a_json_object_has_a_sketch(text: str) -> None:
+    assert sketch_prompt(text, key=KEY).chars == len(text)
+
+
 def test_different_wrappers_have_different_templates() -> None:
     other = "Please translate the following problem into formal logic and give your answer"
     assert not set(sketch_prompt(WRAPPER, key=KEY).templates) & set(sketch_prompt(other, key=KEY).templates)

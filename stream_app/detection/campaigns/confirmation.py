@@ -114,7 +114,7 @@ def examine(
     if findings.queue.is_dealt:
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
-    site = site_of(population, pool) if "network" in proofs.keys() - pools else None
+    site = site_of(population, pool) if "network" in proofs else None
     if site is not None:
         findings.explanations.append("one_site")
         findings.unclear += [] if site.is_clear else ["one_site"]

@@ -5,11 +5,14 @@ from collections.abc import Collection, Set
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.detection.campaigns.growth import Pool
-from stream_app.detection.campaigns.links import Population
-from stream_app.detection.campaigns.proofs import REGIONAL
+from stream_app.detection.campaigns.links import Incidence, Population
+from stream_app.detection.campaigns.profiles import Floats
+from stream_app.detection.campaigns.proofs import REGIONAL, SEVERAL, spread_of
 from stream_app.detection.campaigns.queues import Queue
+from stream_app.detection.campaigns.ratios import dot
 
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set, what
 #: a class is asked. Where links hold a pool it is most of them, because a part says nothing of the others.
@@ -23,9 +26,12 @@ _ORIGINS, _MANY_WRAPPERS = frozenset({"payer", "device"}), 5.0
 _ONE_HAND, _MANY_BODIES = 2, 50.0
 #: One client, or a few system prompts, for this share of the members that have any is one program, if that is so many
 #: times the share of others who have it: what is popular anyway says nothing. Prompts are a program's own, and two
-#: applications of one kind may be one pool; a client may be a library that programs of all kinds are written with.
+#: applications of one kind may be one pool, each of whose users has one of them; a client may be a library that
+#: programs of all kinds are written with.
 ONE_PROGRAM = 0.6
 _LEAST_PART = 0.2
+#: As many of them has who uses one of several.
+_OF_ONE = 1.2
 _OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
 CLIENTS = tuple(_OWN_TIMES)
 #: Networks of one site, and the share of the members that have any of them: an office, a school, a café, a floor of
@@ -65,15 +71,28 @@ def is_one_program(population: Population, pool: Pool, told_by: Collection[str] 
             continue
         part = inside / having
         elsewhere = (links.degree - inside) / max(float(links.has.sum()) - having, 1.0)
-        own = part[(part >= _LEAST_PART) & (part >= _OWN_TIMES[name] * elsewhere)]
-        if (own.sum() if name == "system" else own.max(initial=0.0)) > ONE_PROGRAM:
+        own = np.flatnonzero((part >= _LEAST_PART) & (part >= _OWN_TIMES[name] * elsewhere))
+        if part[own].max(initial=0.0) > ONE_PROGRAM or (name == "system" and _are_programs(links, pool.share, own)):
             return True
     return False
 
 
+def _are_programs(links: Incidence, share: Floats, own: NDArray[np.intp]) -> bool:
+    """Whether most members that have any use one of these; of a queue that has several, accounts have several."""
+    carried = np.bincount(links.rows[links.entries_of_values(own)], minlength=len(share))
+    users = float(share[carried > 0].sum())
+    is_most = users > ONE_PROGRAM * float(share[links.has].sum())
+    return is_most and dot(share, carried) <= _OF_ONE * users
+
+
 def site_of(population: Population, pool: Pool) -> Site | None:
-    """The site of most members that have any network, by its few networks."""
+    """The site of most members that have any network, by its few networks.
+
+    Of a pool of networks, each of whose accounts has several, three may have most members, too.
+    """
     links = population.links["prefix"]
+    if spread_of(population, "prefix", pool.share).effective >= SEVERAL[1]:
+        return None
     inside = np.bincount(links.cols, weights=pool.share[links.rows], minlength=len(links.degree))
     there = np.zeros(len(population), np.bool_)
     for col in np.argsort(-inside, kind="stable")[:_SITE_NETWORKS]:

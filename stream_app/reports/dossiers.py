@@ -24,7 +24,8 @@ _BARS = {
     "partners": "partners saw a part of it, and here too little of it was seen",
     "no_links": "no pool of cards, devices or addresses, and what neighbours do not share, holds them together",
     "no_origin": "nothing says how all of their accounts came to be, and one customer's card or device is only its own",
-    "one_site": "they come from one site, and may be one company: it takes several cards and several devices",
+    "organisation": "they come from a few sites or have a client of their own, and may be one organisation",
+    "explained": "an ordinary explanation has stood for an hour",
 }
 
 

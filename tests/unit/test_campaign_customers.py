@@ -34,8 +34,9 @@ def world(
     mix: float = 0.5,
     one_device: range = range(0),
     is_repeating: bool = False,
+    is_of_one_client: bool = False,
 ) -> World:
-    """A pool of tenants from one pool of networks and with one client; one card pays for the first ``paid`` of them.
+    """A pool of tenants from one pool of networks, every other one with its client; one card pays for ``paid`` of them.
 
     They have so many ``cards`` and sign-up ``devices``, 0 for one each; those of ``one_device`` from one. Of their
     prompts ``mix`` have one of these ``wrappers``, around a few materials where they are ``is_repeating``.
@@ -44,10 +45,9 @@ def world(
     crowd.ordinary(400)
     before = len(crowd.people)
     for number in range(count):
-        links: dict[str, Any] = {
-            "ja4": ["gateway"],
-            "ip_prefixes": [f"rack-{crowd.rng.integers(12)}" for _ in range(2)],
-        }
+        links: dict[str, Any] = {"ip_prefixes": [f"rack-{crowd.rng.integers(12)}" for _ in range(2)]}
+        if number % 2 or is_of_one_client:
+            links["ja4"] = ["gateway"]
         if number < paid:
             links["payment_fp"] = "one-card"
         if cards:
@@ -151,6 +151,12 @@ def test_a_card_that_pays_for_some_says_nothing_of_how_the_others_came_to_be() -
 def test_a_card_and_a_device_are_two_origins_where_they_are_not_of_the_same_people() -> None:
     assert not acts(world(90, 40, one_device=range(40)))
     assert acts(world(90, 40, one_device=range(20, 60)))
+
+
+def test_one_organisation_may_have_a_client_and_many_devices_but_not_many_cards_as_well() -> None:
+    assert acts(world(90, 0, devices=6, cards=3))
+    assert not acts(world(90, 0, devices=6, cards=3, is_of_one_client=True))
+    assert acts(world(90, 0, devices=6, cards=7, is_of_one_client=True))
 
 
 def test_few_prompts_do_not_make_public_material_clear() -> None:

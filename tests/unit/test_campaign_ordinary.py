@@ -41,8 +41,8 @@ def test_people_at_one_site_are_no_campaign_whatever_they_have_in_common(network
 @pytest.mark.parametrize(
     ("pooled", "kind", "bar"),
     [
-        (["device", "network"], CampaignKind.COHORT, "one_site"),
-        (["payer"], CampaignKind.DISTILLATION, "one_site"),
+        (["device", "network"], CampaignKind.COHORT, "organisation"),
+        (["payer"], CampaignKind.DISTILLATION, "organisation"),
         (["device", "payer"], CampaignKind.DISTILLATION, None),
     ],
 )
@@ -53,7 +53,7 @@ def test_many_cards_at_one_site_are_watched_and_many_cards_and_devices_one_hands
     crowd.ordinary(40)
     _, _, pool = grown(crowd, 0)
     proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "device", "network", "client", "content")}
-    found = Findings(proofs, pooled=pooled, explanations=["one_site"], origins=pooled)
+    found = Findings(proofs, pooled=pooled, explanations=["one_site"], origins=pooled, is_organised=True)
     assert kind_of(found, proofs.keys(), set(pooled), 90) is kind
     campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
     campaign.pooled, campaign.findings = pooled, found
@@ -64,9 +64,8 @@ def test_many_cards_at_one_site_are_watched_and_many_cards_and_devices_one_hands
     ("pools", "bodies", "wrappers", "expected"),
     [
         ({"payer", "device"}, 300.0, 1.0, False),
-        ({"device", "genesis"}, 300.0, 1.0, False),
         ({"payer", "device"}, 20.0, 8.0, False),
-        ({"device", "genesis"}, 20.0, 8.0, True),
+        ({"device", "network"}, 300.0, 8.0, True),
         ({"payer", "device"}, 2.0, 2.0, True),
         ({"payer"}, 300.0, 8.0, True),
         ({"payer", "network"}, 300.0, 8.0, True),

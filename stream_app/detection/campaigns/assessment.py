@@ -17,15 +17,13 @@ from stream_app.detection.campaigns.opinions import Ranking, end_dismissal, foll
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import MIN_LINKED_SHARE, MIN_MEMBERS, Proof, telling
 from stream_app.detection.campaigns.ratios import dot
-from stream_app.detection.campaigns.records import Campaign, Status
+from stream_app.detection.campaigns.records import DOUBTS, Campaign, Status
 from stream_app.detection.campaigns.seeds import SHARED_PAYMENT
 from stream_app.detection.campaigns.signatures import signature
 
 _DAY_MS = 86_400_000
 #: New entries of the list for a person, a day and 100,000 tenants, and at least so many.
 MAX_LISTED = 3
-#: Ticks in a row with an ordinary explanation that end a confirmed verdict: an hour.
-_DOUBTS = 6
 _CONTROL_MS = 3_600_000
 #: Size of a pool over that of its control groups, within which these will do.
 _SHRUNK, _GROWN = 0.7, 1.1
@@ -118,7 +116,7 @@ def _conclude(campaign: Campaign, members: int, now_ms: int, *, is_for_a_person:
 def retract_or_keep(campaign: Campaign) -> None:
     """End a confirmed verdict that an ordinary explanation has stood against for an hour, and that is beyond chance."""
     is_explained_now = is_explained(campaign.findings, campaign.proofs.keys(), set(campaign.pooled))
-    if campaign.status is Status.CONFIRMED and campaign.doubts >= _DOUBTS and is_explained_now:
+    if campaign.status is Status.CONFIRMED and campaign.doubts >= DOUBTS and is_explained_now:
         campaign.status = Status.RETRACTED
         campaign.signature = None
 

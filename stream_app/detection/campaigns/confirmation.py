@@ -13,7 +13,7 @@ from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbere
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import HARD_GROUPS, KINDS, Population
-from stream_app.detection.campaigns.ordinary import CLIENTS, is_one_program, is_public, site_of
+from stream_app.detection.campaigns.ordinary import CLIENTS, is_one_program, is_organised, is_public, site_of
 from stream_app.detection.campaigns.profiles import Flags, Profiles
 from stream_app.detection.campaigns.proofs import (
     HELD_NATS,
@@ -75,6 +75,7 @@ class Findings(Struct):
     origins: list[str] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
     crossed: list[str] = field(default_factory=list)
+    is_organised: bool = False
 
 
 def examine(
@@ -115,12 +116,11 @@ def examine(
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
     site = site_of(population, pool) if "network" in proofs else None
-    if site is not None:
+    findings.is_organised = is_organised(population, pool, site)
+    if site is not None and site.is_one:
         findings.explanations.append("one_site")
         findings.unclear += [] if site.is_clear else ["one_site"]
-    held = is_held(proofs.keys(), {*pooled, *findings.pooled})
-    hand = pools - {"network"} if site else pools | (proofs.keys() & {"genesis"})
-    if is_public(findings.queue, hand, is_held=held):
+    if is_public(findings.queue, pools, is_held=is_held(proofs.keys(), {*pooled, *findings.pooled})):
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
     told_by = CLIENTS if HARD_GROUPS.isdisjoint(proofs) else ("system",)

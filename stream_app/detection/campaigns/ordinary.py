@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.links import Incidence, Population
 from stream_app.detection.campaigns.profiles import Floats
-from stream_app.detection.campaigns.proofs import REGIONAL, SEVERAL, spread_of
+from stream_app.detection.campaigns.proofs import MANY, SEVERAL, spread_of
 from stream_app.detection.campaigns.queues import Queue
 from stream_app.detection.campaigns.ratios import dot
 
@@ -18,12 +18,10 @@ from stream_app.detection.campaigns.ratios import dot
 #: a class is asked. Where links hold a pool it is most of them, because a part says nothing of the others.
 PUBLIC, _MOSTLY_PUBLIC = 0.25, 0.5
 #: But neither a class nor a test set's users have several cards *and* several devices in common. Who has, and sends the
-#: same prompts under so many wrappers, is one hand that wants some answers to each or passes for many with the same
-#: few; customers of resold access had two, a greeting and a check. Nor have they two of several cards, devices,
-#: networks beyond one site, and an hour of sign-ups, with more different prompts than an exercise book has. Cards and
-#: networks alone are a region's.
-_ORIGINS, _MANY_WRAPPERS = frozenset({"payer", "device"}), 5.0
-_ONE_HAND, _MANY_BODIES = 2, 50.0
+#: same prompts under so many wrappers, or more different prompts than an exercise book has, is one hand that wants some
+#: answers to each or passes for many with the same few; customers of resold access had two, a greeting and a check.
+#: Devices and networks, or an hour, are what the schools of a district have, too.
+_ORIGINS, _MANY_WRAPPERS, _MANY_BODIES = frozenset({"payer", "device"}), 5.0, 50.0
 #: One client, or a few system prompts, for this share of the members that have any is one program, if that is so many
 #: times the share of others who have it: what is popular anyway says nothing. Prompts are a program's own, and two
 #: applications of one kind may be one pool, each of whose users has one of them; a client may be a library that
@@ -37,24 +35,23 @@ CLIENTS = tuple(_OWN_TIMES)
 #: Networks of one site, and the share of the members that have any of them: an office, a school, a café, a floor of
 #: people who answer tickets. People there have devices, cards, hours and a client in common as well.
 _SITE_NETWORKS, _ONE_SITE = 3, 0.6
+#: Networks of a few sites: the buildings of a call centre.
+_FEW_NETWORKS = 8
 #: Standard deviations by which it must be more to end a verdict.
 _CLEARLY = 2.0
 
 
 class Site(NamedTuple):
-    """A place that could explain a pool; ``is_clear``: its share of the members is beyond chance."""
+    """A place that could explain a pool, or a few; ``is_clear``: its share of the members is beyond chance."""
 
+    is_one: bool
     is_clear: bool
 
 
 def is_public(queue: Queue, pools: Set[str], *, is_held: bool) -> bool:
-    """Whether prompts are material that anybody may have.
-
-    ``pools`` are groups of links that have several values, and perhaps the hour of sign-ups.
-    """
-    is_one_hand = len(pools) >= _ONE_HAND and not pools <= REGIONAL and queue.bodies >= _MANY_BODIES
-    is_one_hand |= pools >= _ORIGINS and queue.wrappers >= _MANY_WRAPPERS
-    return queue.shared_bodies > (_MOSTLY_PUBLIC if is_held else PUBLIC) and not is_one_hand
+    """Whether prompts are material that anybody may have; ``pools`` are groups of links that have several values."""
+    is_rich = queue.wrappers >= _MANY_WRAPPERS or queue.bodies >= _MANY_BODIES
+    return queue.shared_bodies > (_MOSTLY_PUBLIC if is_held else PUBLIC) and not (pools >= _ORIGINS and is_rich)
 
 
 def is_one_program(population: Population, pool: Pool, told_by: Collection[str] = CLIENTS) -> bool:
@@ -64,17 +61,37 @@ def is_one_program(population: Population, pool: Pool, told_by: Collection[str] 
     pool that does are ``told_by`` their system prompt only.
     """
     for name in told_by:
-        links = population.links[name]
-        inside = np.bincount(links.cols, weights=pool.share[links.rows], minlength=len(links.degree))
-        having = float(pool.share[links.has].sum())
-        if not len(inside) or having <= 0:
-            continue
-        part = inside / having
-        elsewhere = (links.degree - inside) / max(float(links.has.sum()) - having, 1.0)
-        own = np.flatnonzero((part >= _LEAST_PART) & (part >= _OWN_TIMES[name] * elsewhere))
-        if part[own].max(initial=0.0) > ONE_PROGRAM or (name == "system" and _are_programs(links, pool.share, own)):
+        links, (own, most) = population.links[name], _own(population, pool, name)
+        if most > ONE_PROGRAM or (name == "system" and _are_programs(links, pool.share, own)):
             return True
     return False
+
+
+def is_organised(population: Population, pool: Pool, site: Site | None) -> bool:
+    """Whether members may be the people of one organisation: at a few sites, or with a few clients of its own."""
+    if site is not None:
+        return True
+    for name in ("ja4", "http"):
+        links, (own, _) = population.links[name], _own(population, pool, name)
+        if _users(links, pool.share, own) > ONE_PROGRAM * float(pool.share[links.has].sum()):
+            return True
+    return False
+
+
+def _own(population: Population, pool: Pool, name: str) -> tuple[NDArray[np.intp], float]:
+    """Values of a notable part of the members that others hardly have, and the largest part of one."""
+    links = population.links[name]
+    inside = np.bincount(links.cols, weights=pool.share[links.rows], minlength=len(links.degree))
+    having = float(pool.share[links.has].sum())
+    part = inside / max(having, 1.0)
+    elsewhere = (links.degree - inside) / max(float(links.has.sum()) - having, 1.0)
+    own = np.flatnonzero((part >= _LEAST_PART) & (part >= _OWN_TIMES[name] * elsewhere))
+    return own, float(part[own].max(initial=0.0))
+
+
+def _users(links: Incidence, share: Floats, own: NDArray[np.intp]) -> float:
+    carriers = np.unique(links.rows[links.entries_of_values(own)])
+    return float(share[carriers].sum())
 
 
 def _are_programs(links: Incidence, share: Floats, own: NDArray[np.intp]) -> bool:
@@ -86,19 +103,22 @@ def _are_programs(links: Incidence, share: Floats, own: NDArray[np.intp]) -> boo
 
 
 def site_of(population: Population, pool: Pool) -> Site | None:
-    """The site of most members that have any network, by its few networks.
+    """The site of most members that have any network, or some sites, by their few networks.
 
     Of a pool of networks, each of whose accounts has several, three may have most members, too.
     """
+    effective = spread_of(population, "prefix", pool.share).effective
+    if effective >= MANY[1]:
+        return None
     links = population.links["prefix"]
-    if spread_of(population, "prefix", pool.share).effective >= SEVERAL[1]:
-        return None
     inside = np.bincount(links.cols, weights=pool.share[links.rows], minlength=len(links.degree))
-    there = np.zeros(len(population), np.bool_)
-    for col in np.argsort(-inside, kind="stable")[:_SITE_NETWORKS]:
-        there[links.holders(int(col))] = True
     having = float(pool.share[links.has].sum())
-    part = float(pool.share[there].sum()) / max(having, 1.0)
-    if part <= _ONE_SITE:
-        return None
-    return Site(part - _CLEARLY * math.sqrt(part * (1.0 - part) / having) > _ONE_SITE)
+    for most in (_SITE_NETWORKS, _FEW_NETWORKS) if effective < SEVERAL[1] else (_FEW_NETWORKS,):
+        there = np.zeros(len(population), np.bool_)
+        for col in np.argsort(-inside, kind="stable")[:most]:
+            there[links.holders(int(col))] = True
+        part = float(pool.share[there].sum()) / max(having, 1.0)
+        if part > _ONE_SITE:
+            is_clear = part - _CLEARLY * math.sqrt(part * (1.0 - part) / having) > _ONE_SITE
+            return Site(is_one=most == _SITE_NETWORKS, is_clear=is_clear)
+    return None

@@ -24,15 +24,21 @@ class Status(StrEnum):
 class Bar(StrEnum):
     """What a confirmed campaign lacks for anybody of it to be denied anything.
 
-    Content; proof of our own beside partners'; links that hold it; an origin, how all of its accounts came to be; or
-    more than one site.
+    Content; proof of our own beside partners'; links that hold it; an origin, how all of its accounts came to be; many
+    cards and devices, where it is at a few sites or has a client of its own; or a time without an ordinary explanation,
+    though that may be chance.
     """
 
     CONTENT = "no_content"
     PARTNERS = "partners"
     LINKS = "no_links"
     ORIGIN = "no_origin"
-    SITE = "one_site"
+    ORGANISATION = "organisation"
+    EXPLAINED = "explained"
+
+
+#: Ticks in a row with an ordinary explanation: an hour.
+DOUBTS = 6
 
 
 class Member(Struct):

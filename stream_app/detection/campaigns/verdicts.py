@@ -12,7 +12,7 @@ from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
 from stream_app.detection.campaigns.proofs import ORIGINS, is_held
-from stream_app.detection.campaigns.records import Bar, Campaign, Member, Status, Verdict
+from stream_app.detection.campaigns.records import DOUBTS, Bar, Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, carries_own_client, roles
 from stream_app.detection.campaigns.ties import are_tied
 
@@ -138,10 +138,11 @@ def barred_by(campaign: Campaign) -> Bar | None:
         return Bar.CONTENT
     if campaign.shared_until_ms:
         return Bar.PARTNERS
+    if campaign.doubts >= DOUBTS:
+        return Bar.EXPLAINED
     groups, pooled = campaign.proofs.keys(), campaign.pooled
-    is_site = "one_site" in set(campaign.findings.explanations).difference(campaign.findings.unclear)
-    if is_site and not BOTH_ORIGINS.issubset(pooled):
-        return Bar.SITE
+    if campaign.findings.is_organised and not BOTH_ORIGINS.issubset(pooled):
+        return Bar.ORGANISATION
     if not is_held(groups, pooled, origins=groups):
         return Bar.LINKS
     origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}

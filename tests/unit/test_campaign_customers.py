@@ -45,7 +45,7 @@ def world(
     crowd.ordinary(400)
     before = len(crowd.people)
     for number in range(count):
-        links: dict[str, Any] = {"ip_prefixes": [f"rack-{crowd.rng.integers(12)}" for _ in range(2)]}
+        links: dict[str, Any] = {"ip_prefixes": [f"rack-{crowd.rng.integers(40)}" for _ in range(2)]}
         if number % 2 or is_of_one_client:
             links["ja4"] = ["gateway"]
         if number < paid:

@@ -116,7 +116,7 @@ def examine(
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers)
     site = site_of(population, pool) if "network" in proofs else None
-    findings.is_organised = is_organised(population, pool, site)
+    findings.is_organised = is_organised(population, pool, site, findings.queue)
     if site is not None and site.is_one:
         findings.explanations.append("one_site")
         findings.unclear += [] if site.is_clear else ["one_site"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.links import Incidence, Population
 from stream_app.detection.campaigns.profiles import Floats
-from stream_app.detection.campaigns.proofs import MANY, SEVERAL, spread_of
+from stream_app.detection.campaigns.proofs import SEVERAL, spread_of
 from stream_app.detection.campaigns.queues import Queue
 from stream_app.detection.campaigns.ratios import dot
 
@@ -28,6 +28,8 @@ _ORIGINS, _MANY_WRAPPERS, _MANY_BODIES = frozenset({"payer", "device"}), 5.0, 50
 #: programs of all kinds are written with.
 ONE_PROGRAM = 0.6
 _LEAST_PART = 0.2
+#: Of an organisation's people more have its client, two in three found by then in a campaign with it on half.
+_ONE_CLIENT = 0.7
 #: As many of them has who uses one of several.
 _OF_ONE = 1.2
 _OWN_TIMES = {"system": 5.0, "ja4": 15.0, "http": 15.0}
@@ -35,8 +37,8 @@ CLIENTS = tuple(_OWN_TIMES)
 #: Networks of one site, and the share of the members that have any of them: an office, a school, a café, a floor of
 #: people who answer tickets. People there have devices, cards, hours and a client in common as well.
 _SITE_NETWORKS, _ONE_SITE = 3, 0.6
-#: Networks of a few sites: the buildings of a call centre.
-_FEW_NETWORKS = 8
+#: Networks of a few sites, the buildings of a call centre, and the effective number of all of its people's.
+_FEW_NETWORKS, _FEW_EFFECTIVE = 8, 12.0
 #: Standard deviations by which it must be more to end a verdict.
 _CLEARLY = 2.0
 
@@ -67,13 +69,16 @@ def is_one_program(population: Population, pool: Pool, told_by: Collection[str] 
     return False
 
 
-def is_organised(population: Population, pool: Pool, site: Site | None) -> bool:
-    """Whether members may be the people of one organisation: at a few sites, or with a few clients of its own."""
-    if site is not None:
+def is_organised(population: Population, pool: Pool, site: Site | None, queue: Queue) -> bool:
+    """Whether members may be the people of one organisation, or of some.
+
+    They are at a few sites, have a few clients of their own, or ask what they choose or all the same thing.
+    """
+    if site is not None or queue.is_chosen:
         return True
     for name in ("ja4", "http"):
         links, (own, _) = population.links[name], _own(population, pool, name)
-        if _users(links, pool.share, own) > ONE_PROGRAM * float(pool.share[links.has].sum()):
+        if _users(links, pool.share, own) > _ONE_CLIENT * float(pool.share[links.has].sum()):
             return True
     return False
 
@@ -108,7 +113,7 @@ def site_of(population: Population, pool: Pool) -> Site | None:
     Of a pool of networks, each of whose accounts has several, three may have most members, too.
     """
     effective = spread_of(population, "prefix", pool.share).effective
-    if effective >= MANY[1]:
+    if effective >= _FEW_EFFECTIVE:
         return None
     links = population.links["prefix"]
     inside = np.bincount(links.cols, weights=pool.share[links.rows], minlength=len(links.degree))

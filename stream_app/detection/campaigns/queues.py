@@ -24,6 +24,8 @@ LEAST_DEALT = 0.05
 _MOSTLY_DEALT = 0.5
 #: Effective number of wrappers below which a pool is the users of one program or prompt.
 MIN_WRAPPERS = 2.5
+#: And below which they have one prompt.
+_ONE_PROMPT = 1.5
 #: How much more alike an account's own wrapped prompts may be than those of different accounts.
 MAX_EXCESS = 1.6
 #: Pairs of prompts within accounts that it takes to tell.
@@ -50,6 +52,11 @@ class Queue(NamedTuple):
         """Whether it looks like a queue."""
         is_by_chance = self.pairs >= MIN_PAIRS and self.excess <= MAX_EXCESS
         return is_by_chance and self.wrappers >= MIN_WRAPPERS and self.dealt >= _MOSTLY_DEALT
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether it looks like what people do who choose, or have one thing to ask."""
+        return self.pairs >= MIN_PAIRS and (self.excess > MAX_EXCESS or self.wrappers < _ONE_PROMPT)
 
 
 def skeletons_of(population: Population, pool: Pool, least_share: float = _LEAST_SHARE) -> Ints:

@@ -86,7 +86,7 @@ def acts(found: World) -> bool:
     assert "payer" in proofs
     assert kind is CampaignKind.DISTILLATION
     campaign = Campaign("c-1", BEGIN_MS, found.pool, kind, Status.CONFIRMED, proofs=proofs, findings=findings)
-    campaign.pooled = findings.pooled
+    campaign.pooled, campaign.organised = findings.pooled, int(findings.is_organised)
     return may_act(campaign)
 
 

@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_app.detection.campaigns.assessment import assess
 from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine, kind_of
+from stream_app.detection.campaigns.opinions import Ranking
 from stream_app.detection.campaigns.ordinary import is_one_program, is_public, site_of
 from stream_app.detection.campaigns.proofs import Proof
 from stream_app.detection.campaigns.queues import Queue
 from stream_app.detection.campaigns.records import Campaign, Status
+from stream_app.detection.campaigns.stage import TICK_MS
 from stream_app.detection.campaigns.verdicts import barred_by
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
 from tests.unit.test_campaign_crossings import grown
@@ -56,7 +59,7 @@ def test_many_cards_at_one_site_are_watched_and_many_cards_and_devices_one_hands
     found = Findings(proofs, pooled=pooled, explanations=["one_site"], origins=pooled, is_organised=True)
     assert kind_of(found, proofs.keys(), set(pooled), 90) is kind
     campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
-    campaign.pooled, campaign.findings = pooled, found
+    campaign.pooled, campaign.findings, campaign.organised = pooled, found, 1
     assert barred_by(campaign) == bar
 
 
@@ -129,3 +132,22 @@ def test_what_was_proved_of_the_work_is_held_against_links_proved_later() -> Non
     people, profiles, pool = grown(crowd, first)
     assert "payer" in examine(people, profiles, pool, {"content": np.inf}).proofs
     assert "payer" in examine(people, profiles, pool, {"content": np.inf}, proved=["content"]).idle
+
+
+def test_what_looked_like_an_organisation_passes_for_one_for_an_hour() -> None:
+    crowd = Crowd(65)
+    crowd.ordinary(600)
+    people, profiles, pool = grown(crowd, floor(crowd, networks=6))
+    campaign = Campaign("c-1", BEGIN_MS, pool)
+    assess(campaign, people, profiles, pool.share < 0.5, BEGIN_MS, ranking=Ranking([]))
+    left = [campaign.organised]
+    crowd.people[600:] = [
+        person._replace(links=person.links | {"ip_prefixes": [f"exit-{number % 30}"]})
+        for number, person in enumerate(crowd.people[600:])
+    ]
+    people, profiles, campaign.pool = grown(crowd, 600)
+    for look in range(1, 8):
+        assess(campaign, people, profiles, pool.share < 0.5, BEGIN_MS + look * TICK_MS, ranking=Ranking([]))
+        left.append(campaign.organised)
+    assert not campaign.findings.is_organised
+    assert left == [6, 5, 4, 3, 2, 1, 0, 0]

@@ -65,6 +65,7 @@ def assess(
     _drop_outgrown(campaign.proofs, population, pool)
     campaign.pooled = sorted({*campaign.pooled, *found.pooled})
     pool.has_links = bool(campaign.pooled) or pool.has_links
+    campaign.organised = DOUBTS if found.is_organised else max(campaign.organised - 1, 0)
     campaign.is_even |= found.dealing.is_even and not found.explanations
     campaign.priority = ranking.priority(campaign)
     end_dismissal(campaign, now_ms)

@@ -58,7 +58,7 @@ class Findings(Struct):
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
     Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it; of ``crossed`` ones
-    they are shown to do the same as all others.
+    they are shown to do the same as all others. ``is_organised``: they may be an organisation's people.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """

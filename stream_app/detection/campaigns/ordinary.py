@@ -28,7 +28,7 @@ _ORIGINS, _MANY_WRAPPERS, _MANY_BODIES = frozenset({"payer", "device"}), 5.0, 50
 #: programs of all kinds are written with.
 ONE_PROGRAM = 0.6
 _LEAST_PART = 0.2
-#: Of an organisation's people more have its client, two in three found by then in a campaign with it on half.
+#: Of an organisation's people more have its client; in a campaign with it on half, two in three of those found early.
 _ONE_CLIENT = 0.7
 #: As many of them has who uses one of several.
 _OF_ONE = 1.2

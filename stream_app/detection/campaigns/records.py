@@ -37,7 +37,7 @@ class Bar(StrEnum):
     EXPLAINED = "explained"
 
 
-#: Ticks in a row with an ordinary explanation: an hour.
+#: Ticks in a row with an ordinary explanation, or without the looks of an organisation, that count: an hour.
 DOUBTS = 6
 
 
@@ -79,6 +79,7 @@ class Campaign(Struct):
     ``partners`` see a part of it, too; until ``shared_until_ms`` it is confirmed thanks to them, and only watched.
     ``is_proved`` says that members here carry the skeletons that partners named, and ``shared`` is what they may be
     told, if anything. ``tokens`` is what its members have taken in all.
+    ``organised`` counts down the ticks for which it passes for an organisation's, since it last looked like that.
     ``is_even``: its queue was shown to leave the accounts no say in what they ask, and how often.
     """
 
@@ -91,6 +92,7 @@ class Campaign(Struct):
     first_alert_ms: int = 0
     confirmed_ms: int = 0
     doubts: int = 0
+    organised: int = 0
     nats: float = 0.0
     proofs: dict[str, Proof] = field(default_factory=dict)
     pooled: list[str] = field(default_factory=list)

@@ -17,10 +17,11 @@ ACCOUNTS = 40
 MEAN_REQUESTS, TAIL_SIGMA = 14, 0.4
 #: Share of the requests that come from the queue; the others are ordinary ones.
 MIX = 0.5
-#: Each account carries each link with this probability: cards are limited, addresses rotate.
-CARRIES = 0.65
+#: Each account carries each link with this probability, and its client: cards are limited, addresses rotate. With the
+#: client on most, or a few addresses, it could be an organisation, and would be watched only.
+CARRIES, CARRIES_CLIENT = 0.85, 0.4
 #: What there is of each link.
-CARDS, DEVICES, PREFIXES, WRAPPERS = 8, 6, 10, 6
+CARDS, DEVICES, PREFIXES, WRAPPERS = 8, 6, 30, 6
 _MODELS = ("small-1", "medium-1", "large-1")
 _WRAPPER_WORDS, _BODY_WORDS = 9, 30
 
@@ -64,7 +65,7 @@ class Operation:
         links = {name: value if rng.random() < CARRIES else own[name] for name, value in shared.items()}
         is_burst = rng.random() < CARRIES
         created = self._begin - timedelta(hours=float(rng.uniform(24, 26) if is_burst else rng.exponential(300 * 24)))
-        agent = "a1f0" if rng.random() < CARRIES else f"{rng.integers(5):04x}"
+        agent = "a1f0" if rng.random() < CARRIES_CLIENT else f"{rng.integers(5):04x}"
         return Account(
             f"tenant-{10_000 + 137 * number % 1_000:05d}",
             {"ja4": f"t13d1516h2_{agent}00000000", "user_agent": "python-sdk/1.52", "country": "US"},

@@ -10,8 +10,8 @@ import numpy as np
 from stream_app.simulate.salad import SALAD_KEY, salad
 from stream_app.sketches import sketch_prompt
 
-#: Fewer than twenty are never named. With these figures it is named 10 to 30 minutes of event time after it begins
-#: (four seeds); with links on half of the accounts and two fifths of the requests it was not always.
+#: Fewer than twenty are never named. With these figures it is named 15 to 25 minutes of event time after it begins, and
+#: acted on after 25 to 75 (four seeds, two offsets to the ticks).
 ACCOUNTS = 40
 #: Requests of each, drawn from a heavy tail; the median tenant beside it sends as many in that time.
 MEAN_REQUESTS, TAIL_SIGMA = 14, 0.4

@@ -104,7 +104,7 @@ def _unfolded(text: str) -> str:
         return text
     try:
         return "\n".join(_strings(msgspec.json.decode(text)))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):  # the last of a lone surrogate
         return text
 
 

@@ -204,6 +204,8 @@ def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
     [
         ({"kind": CampaignKind.ACCOUNT_NETWORK}, "no_content"),
         ({"shared_until_ms": BEGIN_MS + DAY_MS}, "partners"),
+        ({"doubts": 6}, "explained"),
+        ({"organised": 1}, "organisation"),
         ({"status": Status.CANDIDATE, "kind": CampaignKind.COHORT}, None),
         ({"kind": CampaignKind.ACCOUNT_NETWORK, "word": Word(True, "ana", BEGIN_MS, None, 20.0, 0.5)}, None),
     ],

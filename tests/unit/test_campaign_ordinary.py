@@ -96,6 +96,30 @@ def test_two_applications_of_one_kind_are_programs_as_one_is() -> None:
     assert not is_one_program(people, pool)
 
 
+def test_a_companys_cards_and_its_program_are_no_campaign_and_many_cards_are() -> None:
+    proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "network", "client", "content")}
+    kinds = [
+        kind_of(Findings(proofs, several=["payer"], explanations=explanations), proofs.keys(), pooled, 30)
+        for explanations, pooled in (([], set()), (["one_program"], set()), (["one_program"], {"payer"}))
+    ]
+    assert kinds == [CampaignKind.DISTILLATION, CampaignKind.COHORT, CampaignKind.DISTILLATION]
+
+
+def test_most_members_client_is_no_program_where_the_others_have_several() -> None:
+    """A campaign on its own client and on popular ones: of so many kinds of clients no program is made."""
+    crowd = Crowd(66)
+    crowd.ordinary(600)
+    first = len(crowd.people)
+    for number in range(120):
+        client = "own" if number % 20 < 13 else f"client-{1 + number % 4}"
+        crowd._person(crowd._old_ms(), [f"wrapper-{n}" for n in range(6)], 0.4, {"ja4": [client]})
+    people, _, pool = grown(crowd, first)
+    assert not is_one_program(people, pool)
+    crowd.people[first:] = [person._replace(links=person.links | {"ja4": ["own"]}) for person in crowd.people[first:]]
+    people, _, pool = grown(crowd, first)
+    assert is_one_program(people, pool)
+
+
 @pytest.mark.parametrize(("is_queue", "kind"), [(True, CampaignKind.DISTILLATION), (False, CampaignKind.COHORT)])
 def test_cells_of_cards_that_are_dealt_the_same_work_are_one_operation(is_queue: bool, kind: CampaignKind) -> None:
     """Each account has one card and nothing ties card to card, but who has the same asks what everybody asks."""

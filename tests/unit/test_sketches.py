@@ -110,7 +110,17 @@ def test_a_wrapper_inside_a_json_object_is_the_same_wrapper(material: str) -> No
     assert sketch_prompt(json.dumps(request, indent=2), key=KEY).templates == alone
 
 
-@pytest.mark.parametrize("text", ["{" * 5_000 + "}" * 5_000, '{"a": ' * 5_000 + "1" + "}" * 5_000, '{"a": }', "{}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "\ud800"}',
+        '{"a": "\\ud800"}',
+        "{" * 5_000 + "}" * 5_000,
+        '{"a": ' * 5_000 + "1" + "}" * 5_000,
+        '{"a": }',
+        "{}",
+    ],
+)
 def test_what_only_looks_like_a_json_object_has_a_sketch(text: str) -> None:
     assert sketch_prompt(text, key=KEY).chars == len(text)
 

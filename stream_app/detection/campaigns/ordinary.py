@@ -26,7 +26,8 @@ _ORIGINS, _MANY_WRAPPERS, _MANY_BODIES = frozenset({"payer", "device"}), 5.0, 50
 #: times the share of others who have it: what is popular anyway says nothing. Prompts are a program's own, and two
 #: applications of one kind may be one pool, each of whose users has one of them; a client may be a library that
 #: programs of all kinds are written with.
-ONE_PROGRAM = 0.6
+#: Of so many (effective number) it is not one.
+ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
 _LEAST_PART = 0.2
 #: Of an organisation's people more have its client; in a campaign with it on half, two in three of those found early.
 _ONE_CLIENT = 0.7
@@ -63,8 +64,10 @@ def is_one_program(population: Population, pool: Pool, told_by: Collection[str] 
     pool that does are ``told_by`` their system prompt only.
     """
     for name in told_by:
-        links, (own, most) = population.links[name], _own(population, pool, name)
-        if most > ONE_PROGRAM or (name == "system" and _are_programs(links, pool.share, own)):
+        links, own = population.links[name], _own(population, pool, name)
+        spread = spread_of(population, name, pool.share)
+        is_one = spread.top > ONE_PROGRAM and spread.effective < MIN_PROGRAMS and spread.column in own
+        if is_one or (name == "system" and _are_programs(links, pool.share, own)):
             return True
     return False
 
@@ -77,21 +80,20 @@ def is_organised(population: Population, pool: Pool, site: Site | None, queue: Q
     if site is not None or queue.is_chosen:
         return True
     for name in ("ja4", "http"):
-        links, (own, _) = population.links[name], _own(population, pool, name)
+        links, own = population.links[name], _own(population, pool, name)
         if _users(links, pool.share, own) > _ONE_CLIENT * float(pool.share[links.has].sum()):
             return True
     return False
 
 
-def _own(population: Population, pool: Pool, name: str) -> tuple[NDArray[np.intp], float]:
-    """Values of a notable part of the members that others hardly have, and the largest part of one."""
+def _own(population: Population, pool: Pool, name: str) -> NDArray[np.intp]:
+    """Values of a notable part of the members that others hardly have."""
     links = population.links[name]
     inside = np.bincount(links.cols, weights=pool.share[links.rows], minlength=len(links.degree))
     having = float(pool.share[links.has].sum())
     part = inside / max(having, 1.0)
     elsewhere = (links.degree - inside) / max(float(links.has.sum()) - having, 1.0)
-    own = np.flatnonzero((part >= _LEAST_PART) & (part >= _OWN_TIMES[name] * elsewhere))
-    return own, float(part[own].max(initial=0.0))
+    return np.flatnonzero((part >= _LEAST_PART) & (part >= _OWN_TIMES[name] * elsewhere))
 
 
 def _users(links: Incidence, share: Floats, own: NDArray[np.intp]) -> float:

@@ -66,7 +66,7 @@ def of_a_crowd(habit: Habit, count: int = 200, *, is_late: bool = False) -> Deal
     people = population(profiles, np.ones(len(profiles), np.bool_))
     wrappers = numbered(people, profiles, np.unique([value_hash(name) for name in WRAPPERS]).astype(np.int32))
     carriers = np.count_nonzero(numbers_of_wrappers(people, wrappers))
-    found = dealing_of(people, profiles, wrappers)
+    found = dealing_of(people, profiles, wrappers, np.arange(2 * count) < count)
     assert found.accounts == carriers <= count
     return found
 
@@ -117,6 +117,17 @@ def test_a_crowd_whose_questions_are_alike_in_hundreds_of_ways_is_no_queue(wrapp
     assert queue.is_dealt is is_dealt
 
 
+@pytest.mark.parametrize(("members", "is_own"), [(0, False), (100, False), (130, True), (200, True)])
+def test_wrappers_that_mostly_others_use_are_not_the_pools(members: int, is_own: bool) -> None:
+    profiles = Profiles()
+    for number in range(200):
+        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 1, Profile(prompts=[PromptSketch("", ["w"])])))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    found = dealing_of(people, profiles, {value_hash("w"): 0}, np.arange(200) < members)
+    assert found.joined == members / 200
+    assert found.is_own is is_own
+
+
 def test_few_accounts_show_nothing() -> None:
     assert not of_a_crowd(dealt, 45).is_even
 
@@ -130,7 +141,7 @@ def test_some_users_of_a_popular_prompt_who_send_other_popular_ones_are_no_queue
     queue = Queue(wrappers=4.3, excess=1.23, pairs=144.0, shared_bodies=0.1, dealt=1.0)
     for wrappers, kind in ((1.6, CampaignKind.COHORT), (3.9, CampaignKind.DISTILLATION)):
         proofs = {"content": Proof(nats=200.0, control=0.0, provers=60.0)}
-        found = Findings(proofs, queue=queue, dealing=Dealing(accounts=1667, wrappers=wrappers))
+        found = Findings(proofs, queue=queue, dealing=Dealing(accounts=1667, wrappers=wrappers, joined=1.0))
         assert kind_of(found, {"content"}, set(), members=60) is kind
 
 
@@ -139,13 +150,18 @@ def test_a_verdict_on_content_alone_takes_a_queue_without_favourites_and_no_link
     queue = Queue(wrappers=4.0, excess=1.1, pairs=400.0, shared_bodies=0.0, dealt=1.0)
 
     def kind(
-        groups: set[str], pooled: set[str], proofs: dict[str, Proof] = content, favoured: float = 1.0
+        groups: set[str],
+        pooled: set[str],
+        proofs: dict[str, Proof] = content,
+        favoured: float = 1.0,
+        joined: float = 0.8,
     ) -> CampaignKind:
-        dealing = Dealing(accounts=200, wrappers=4.0, favoured=favoured)
+        dealing = Dealing(accounts=200, wrappers=4.0, favoured=favoured, joined=joined)
         return kind_of(Findings(proofs, queue=queue, dealing=dealing), groups, pooled, members=80)
 
     assert kind({"content", "client"}, set()) is CampaignKind.DISTILLATION
     assert kind({"content", "client"}, set(), favoured=1.6) is CampaignKind.COHORT
+    assert kind({"content", "client"}, set(), joined=0.4) is CampaignKind.COHORT
     assert (
         kind({"content", "client"}, set(), {"content": Proof(nats=80.0, control=0.0, provers=40.0)})
         is CampaignKind.COHORT

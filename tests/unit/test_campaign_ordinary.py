@@ -41,6 +41,21 @@ def test_people_at_one_site_are_no_campaign_whatever_they_have_in_common(network
     assert kind_of(found, found.proofs.keys(), set(found.pooled), 90) is kind
 
 
+@pytest.mark.parametrize(("networks", "is_explained"), [(7, True), (20, False)], ids=["some sites", "many"])
+def test_a_few_sites_where_a_good_third_of_the_prompts_are_shared_have_public_material(
+    networks: int, is_explained: bool
+) -> None:
+    crowd = Crowd(61)
+    crowd.ordinary(600)
+    first = floor(crowd, networks=networks)
+    for place in range(first, len(crowd.people), 2):
+        crowd.people[place] = crowd.people[place]._replace(is_repeating=True)
+    people, profiles, pool = grown(crowd, first)
+    found = examine(people, profiles, pool, {})
+    assert 0.25 < found.queue.shared_bodies < 0.5
+    assert ("public_material" in found.explanations) is is_explained
+
+
 @pytest.mark.parametrize(
     ("pooled", "kind", "bar"),
     [
@@ -94,6 +109,21 @@ def test_two_applications_of_one_kind_are_programs_as_one_is() -> None:
     crowd.people[first:] = [person._replace(links=person.links | {"systems": []}) for person in crowd.people[first:]]
     people, _, pool = grown(crowd, first)
     assert not is_one_program(people, pool)
+
+
+@pytest.mark.parametrize(("users", "is_program"), [(0.61, False), (0.9, True)])
+def test_a_system_prompt_that_clearly_not_all_have_is_that_of_one_wrapper(users: float, is_program: bool) -> None:
+    """Everybody has some system prompt, and one library; who uses a program has its own prompt."""
+    crowd = Crowd(67)
+    crowd.ordinary(600)
+    first = len(crowd.people)
+    for number in range(200):
+        system = "own" if number < 200 * users else f"system-{number % 9}"
+        links = {"ja4": ["library"], "systems": [system]}
+        crowd._person(crowd._old_ms(), [f"wrapper-{n}" for n in range(6)], 0.4, links)
+    people, _, pool = grown(crowd, first)
+    assert pool.size > 190
+    assert is_one_program(people, pool, ("system",)) is is_program
 
 
 def test_a_companys_cards_and_its_program_are_no_campaign_and_many_cards_are() -> None:

@@ -114,13 +114,14 @@ def examine(
     findings.queue = queue_of(population, profiles, pool, skeletons)
     if findings.queue.is_dealt:
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
-        findings.dealing = dealing_of(population, profiles, findings.wrappers)
+        findings.dealing = dealing_of(population, profiles, findings.wrappers, pool.share > 0.5)
     site = site_of(population, pool) if "network" in proofs else None
     findings.is_organised = is_organised(population, pool, site, findings.queue)
     if site is not None and site.is_one:
         findings.explanations.append("one_site")
         findings.unclear += [] if site.is_clear else ["one_site"]
-    if is_public(findings.queue, pools, is_held=is_held(proofs.keys(), {*pooled, *findings.pooled})):
+    held = is_held(proofs.keys(), {*pooled, *findings.pooled})
+    if is_public(findings.queue, pools, is_held=held and site is None):
         findings.explanations.append("public_material")
         findings.unclear += ["public_material"] if findings.queue.pairs < MIN_PAIRS else []
     told_by = CLIENTS if HARD_GROUPS.isdisjoint(proofs) else ("system",)
@@ -157,11 +158,11 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     """The verdict's kind: distillation needs content and a pool of links or a queue, an account network links alone.
 
     Client, genesis and content together may be a popular new program: without a pool of cards, devices or addresses
-    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers. Not
-    even then where hard links are proved that do not hold it: those of a customer, or of a product's gateway; but cards
-    or devices whose accounts are shown to be dealt the same work as all others are no customer's. And origins hold
-    nothing whose accounts do other work. Whatever customers, one program, one site without several cards or public
-    material explain stays a cohort, too.
+    they stay a cohort for a person, unless the content is dealt out as a queue deals it, under several wrappers that
+    hardly anybody else has. Not even then where hard links are proved that do not hold it: those of a customer, or of a
+    product's gateway; but cards or devices whose accounts are shown to be dealt the same work as all others are no
+    customer's. And origins hold nothing whose accounts do other work. Whatever customers, one program, one site without
+    several cards or public material explain stays a cohort, too.
     """
     explanations, others = set(findings.explanations), groups - {"content"}
     is_site = "one_site" in explanations and "payer" not in pooled and not _has_both_origins(findings, pooled, members)
@@ -171,7 +172,8 @@ def kind_of(findings: Findings, groups: Set[str], pooled: Set[str], members: int
     is_program = "one_program" in explanations
     if is_content and is_held(others, pooled if is_program else {*pooled, *findings.several}):
         return CampaignKind.DISTILLATION
-    is_queue = findings.queue.is_dealt and findings.dealing.is_varied and not findings.dealing.has_favourites
+    dealing = findings.dealing
+    is_queue = findings.queue.is_dealt and dealing.is_varied and dealing.is_own and not dealing.has_favourites
     is_free = HARD_GROUPS & others <= set(findings.crossed) and not is_program
     said = findings.proofs["content"].nats if "content" in findings.proofs else 0.0
     if is_content and is_queue and is_free and members >= MIN_QUEUE_MEMBERS and said >= QUEUE_NATS * members:

@@ -33,6 +33,9 @@ MOST_UNEQUAL = 0.5
 MOST_WRAPPED = 0.7
 #: Effective number of wrappers: one is a prompt that has become popular.
 MIN_WRAPPERS = 2.5
+#: So many of those who carry a queue's wrappers are members, nobody else having them: .8 and more in campaigns of three
+#: hands. Of people who ask alike in this or that way, each way is that of many others as well: .4 in a pool of those.
+_MOSTLY_MEMBERS = 0.6
 #: Skeletons of one wrapper, its beginning and its end, come together in this part of the rarer one's prompts.
 _MOSTLY = 0.3
 #: Of fewer accounts both may be even by chance; a verdict on content alone takes as many.
@@ -52,7 +55,8 @@ class Dealing(NamedTuple):
 
     Bounds of how many times as often as by chance two of one account have the same wrapper: ``least_alike`` of two that
     follow each other, ``most_alike`` of any, and ``favoured`` is the lower one of any. ``unequal`` bounds the spread of
-    accounts' shares over their mean, ``wrapped``, and ``wrappers`` is their effective number.
+    accounts' shares over their mean, ``wrapped``, and ``wrappers`` is their effective number. Of the accounts the share
+    ``joined`` are members.
     """
 
     accounts: int = 0
@@ -62,6 +66,7 @@ class Dealing(NamedTuple):
     unequal: float = 0.0
     wrappers: float = 0.0
     favoured: float = 0.0
+    joined: float = 0.0
 
     @property
     def has_favourites(self) -> bool:
@@ -72,6 +77,11 @@ class Dealing(NamedTuple):
     def is_varied(self) -> bool:
         """Whether all who carry any of the wrappers carry several; a popular prompt's users have one in common."""
         return self.accounts >= MIN_ACCOUNTS and self.wrappers >= MIN_WRAPPERS
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the wrappers are the pool's, and not everybody's."""
+        return self.joined >= _MOSTLY_MEMBERS
 
     @property
     def is_even(self) -> bool:
@@ -94,10 +104,11 @@ def numbered(population: Population, profiles: Profiles, skeletons: Ints) -> dic
     return dict(zip(skeletons.tolist(), numbers.tolist(), strict=True))
 
 
-def dealing_of(population: Population, profiles: Profiles, wrappers: Mapping[int, int]) -> Dealing:
+def dealing_of(population: Population, profiles: Profiles, wrappers: Mapping[int, int], members: Flags) -> Dealing:
     """Look at all tenants that carry any of the ``wrappers``, which are numbers by skeleton."""
     skeletons, numbers = _arrays(wrappers)
-    rows = population.rows[_carriers(population, skeletons)]
+    carriers = _carriers(population, skeletons)
+    rows = population.rows[carriers]
     if len(rows) < MIN_ACCOUNTS:
         return Dealing(len(rows))
     place = _places(profiles.templates[rows], skeletons).max(axis=2)
@@ -105,7 +116,8 @@ def dealing_of(population: Population, profiles: Profiles, wrappers: Mapping[int
     least, (favoured, most) = _alike_in_turn(wrapper)[0], _alike(wrapper)
     wrapped, unequal = _unequal(wrapper)
     bounds = (round(least, 2), round(most, 2), round(wrapped, 3), round(unequal, 2))
-    return Dealing(len(rows), *bounds, round(_effective(wrapper), 1), round(favoured, 2))
+    joined = round(float(members[carriers].mean()), 2)
+    return Dealing(len(rows), *bounds, round(_effective(wrapper), 1), round(favoured, 2), joined)
 
 
 def numbers_of_wrappers(population: Population, wrappers: Mapping[int, int]) -> Ints:

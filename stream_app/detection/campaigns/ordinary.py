@@ -15,7 +15,8 @@ from stream_app.detection.campaigns.queues import Queue
 from stream_app.detection.campaigns.ratios import dot
 
 #: So many prompts of its wrappers met in other tenants too are public material: a viral prompt, an evaluation set, what
-#: a class is asked. Where links hold a pool it is most of them, because a part says nothing of the others.
+#: a class is asked. Where links hold a pool it is most of them, because a part says nothing of the others; but not of
+#: one at a few sites.
 PUBLIC, _MOSTLY_PUBLIC = 0.25, 0.5
 #: But neither a class nor a test set's users have several cards *and* several devices in common. Who has, and sends the
 #: same prompts under so many wrappers, or more different prompts than an exercise book has, is one hand that wants some
@@ -26,8 +27,10 @@ _ORIGINS, _MANY_WRAPPERS, _MANY_BODIES = frozenset({"payer", "device"}), 5.0, 50
 #: times the share of others who have it: what is popular anyway says nothing. Prompts are a program's own, and two
 #: applications of one kind may be one pool, each of whose users has one of them; a client may be a library that
 #: programs of all kinds are written with.
-#: Of so many (effective number) it is not one.
-ONE_PROGRAM, MIN_PROGRAMS = 0.6, 2.0
+#: Of so many (effective number) it is not one. A program's users have its system prompt whenever they use it: where
+#: clearly fewer than so many of them have, what they ask is not the program's; one campaign had it in one wrapper of
+#: five, and so on 61 % of its members.
+ONE_PROGRAM, MIN_PROGRAMS, _ALL_BUT_STRAYS = 0.6, 2.0, 0.8
 _LEAST_PART = 0.2
 #: Of an organisation's people more have its client; in a campaign with it on half, two in three of those found early.
 _ONE_CLIENT = 0.7
@@ -66,8 +69,11 @@ def is_one_program(population: Population, pool: Pool, told_by: Collection[str] 
     for name in told_by:
         links, own = population.links[name], _own(population, pool, name)
         spread = spread_of(population, name, pool.share)
-        is_one = spread.top > ONE_PROGRAM and spread.effective < MIN_PROGRAMS and spread.column in own
-        if is_one or (name == "system" and _are_programs(links, pool.share, own)):
+        is_few = spread.effective < MIN_PROGRAMS and spread.column in own
+        if name == "system":
+            if (is_few and _is_used(spread.top, spread.having)) or _are_programs(links, pool.share, own):
+                return True
+        elif is_few and spread.top > ONE_PROGRAM:
             return True
     return False
 
@@ -104,9 +110,14 @@ def _users(links: Incidence, share: Floats, own: NDArray[np.intp]) -> float:
 def _are_programs(links: Incidence, share: Floats, own: NDArray[np.intp]) -> bool:
     """Whether most members that have any use one of these; of a queue that has several, accounts have several."""
     carried = np.bincount(links.rows[links.entries_of_values(own)], minlength=len(share))
-    users = float(share[carried > 0].sum())
-    is_most = users > ONE_PROGRAM * float(share[links.has].sum())
-    return is_most and dot(share, carried) <= _OF_ONE * users
+    users, having = float(share[carried > 0].sum()), float(share[links.has].sum())
+    return users > 0 and _is_used(users / having, having) and dot(share, carried) <= _OF_ONE * users
+
+
+def _is_used(part: float, having: float) -> bool:
+    """Whether so large a part of members may have the system prompt because they use one program."""
+    most = part + _CLEARLY * math.sqrt(part * (1.0 - part) / having) if part < 1.0 else part
+    return part > ONE_PROGRAM and most > _ALL_BUT_STRAYS
 
 
 def site_of(population: Population, pool: Pool) -> Site | None:

@@ -33,8 +33,9 @@ MOST_UNEQUAL = 0.5
 MOST_WRAPPED = 0.7
 #: Effective number of wrappers: one is a prompt that has become popular.
 MIN_WRAPPERS = 2.5
-#: So many of those who carry a queue's wrappers are members, nobody else having them: .8 and more in campaigns of three
-#: hands. Of people who ask alike in this or that way, each way is that of many others as well: .4 in a pool of those.
+#: So many of those who carry a queue's wrappers are members, nobody else having them: .8 and more in three made-up
+#: campaigns without links. Of people who ask alike in this or that way, each way is that of many others as well: .4 in
+#: a pool of those.
 _MOSTLY_MEMBERS = 0.6
 #: Skeletons of one wrapper, its beginning and its end, come together in this part of the rarer one's prompts.
 _MOSTLY = 0.3

@@ -117,6 +117,25 @@ def test_a_crowd_whose_questions_are_alike_in_hundreds_of_ways_is_no_queue(wrapp
     assert queue.is_dealt is is_dealt
 
 
+@pytest.mark.parametrize("is_chosen", [False, True])
+def test_wrappers_that_follow_each_other_are_not_chosen(is_chosen: bool) -> None:
+    """A queue of sixty accounts takes one wrapper a day; people like one of those that are there each day."""
+    rng, profiles = np.random.default_rng(7), Profiles()
+    likings = rng.dirichlet(np.full(5, 0.5), 60)
+    for day in range(5):
+        for number in range(60):
+            asked = rng.choice(5, 3, p=likings[number]) if is_chosen else np.full(3, day)
+            prompts = [PromptSketch("", [f"w{wrapper}"]) for wrapper in asked]
+            sent_ms = BEGIN_MS + (24 * day + int(rng.integers(24))) * 3_600_000
+            profiles.add(Signal(f"t{number:03}", 0, day, sent_ms, 3, Profile(prompts=prompts)))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    own = np.unique([value_hash(f"w{number}") for number in range(5)]).astype(np.int32)
+    queue = queue_of(people, profiles, Pool(np.ones(len(profiles))), own)
+    assert queue.is_chosen is is_chosen
+    assert queue.is_dealt is not is_chosen
+    assert queue.pairs == 60 * 15 * 14 / 2
+
+
 @pytest.mark.parametrize(("members", "is_own"), [(0, False), (100, False), (130, True), (200, True)])
 def test_wrappers_that_mostly_others_use_are_not_the_pools(members: int, is_own: bool) -> None:
     profiles = Profiles()

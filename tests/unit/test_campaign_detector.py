@@ -12,6 +12,7 @@ import pytest
 from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.entries import entries_of
+from stream_app.detection.campaigns.profiles import PROMPTS, Profiles
 from stream_app.detection.campaigns.repetitions import VerdictReader
 from stream_app.detection.campaigns.stage import TICK_MS
 from stream_app.detection.decisions import Action
@@ -19,7 +20,7 @@ from stream_app.detection.effects import DeadLetter, Effect, EmitCampaign, EmitD
 from stream_app.detection.operators import Ignored, parse_operator
 from stream_app.detection.policy import load_policy
 from stream_app.detection.records import Record
-from stream_app.detection.signals import Profile, Signal
+from stream_app.detection.signals import Profile, PromptSketch, Signal
 from stream_app.detection.state import PARTITION_KEY, StateError
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
 from tests.unit.streams import operator_record
@@ -243,3 +244,24 @@ def test_tokens_outlive_a_crash_and_begin_at_none_with_states_from_before_they_w
     part = msgspec.msgpack.decode(kept["tenant/t"][1:])
     older = {**kept, "tenant/t": kept["tenant/t"][:1] + msgspec.msgpack.encode(part[:-1])}
     assert (part[-1], taken(kept), taken(older)) == (300, 320, 20)
+
+
+def test_rows_from_before_times_of_prompts_were_kept_are_read_and_damaged_ones_are_refused() -> None:
+    def profiles(cut: int) -> Profiles:
+        part = msgspec.msgpack.decode(kept["tenant/t"][1:])
+        part[3] = part[3][: len(part[3]) - cut]
+        row = kept["tenant/t"][:1] + msgspec.msgpack.encode(part)
+        return new({**kept, "tenant/t": row}).stage.profiles
+
+    detector, kept = new(), dict[str, bytes]()
+    others = [signal(f"other-{number}", 90 + number) for number in range(4)]
+    detector.handle(records([signal("t", 1, prompts=[PromptSketch("", ["w"])], tokens=3), *others]))
+    checkpoint(detector, kept)
+    whole, older = profiles(0), profiles(2 * PROMPTS)
+    row = whole.rows["t"]
+    assert whole.sent[row].any()
+    assert not older.sent[row].any()
+    assert older.templates[row].tolist() == whole.templates[row].tolist()
+    assert older.templates[row].any()
+    with pytest.raises(StateError):
+        profiles(10)

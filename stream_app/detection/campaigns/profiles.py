@@ -8,16 +8,29 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from stream_app.detection.signals import MAX_EXCHANGED, Profile, PromptSketch, Signal
+from stream_app.detection.signals import MAX_EXCHANGED, SIGNAL_EVERY_MS, Profile, PromptSketch, Signal
 
 #: The newest prompts remembered of a tenant: two days of an ordinary account.
 PROMPTS = 32
 #: Skeletons remembered of one prompt: wrappers stand at its edges, so one of the first three is the wrapper's.
 TEMPLATES = 3
 PREFIXES, CLIENTS, SYSTEMS, PROGRAMS = 8, 2, 4, 6
+#: Times of prompts count such units, those of signals, modulo 2^16 (227 days): they only tell which were at one time.
+_SENT_MS, _SENT_MODULUS = SIGNAL_EVERY_MS, 1 << 16
 _FIRST_ROWS = 1024
-#: Columns beside those of links.
-_ATTRIBUTES = ("templates", "simhashes", "prompts", "requests", "created_ms", "first_ms", "last_ms", "scored", "cot")
+#: Columns beside those of links. Encoded rows did not always have the last.
+_ATTRIBUTES = (
+    "templates",
+    "simhashes",
+    "prompts",
+    "requests",
+    "created_ms",
+    "first_ms",
+    "last_ms",
+    "scored",
+    "cot",
+    "sent",
+)
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -36,9 +49,9 @@ def value_hash(text: str) -> int:
 class Profiles:
     """Columns by row; a tenant keeps its row until ``forget``. A 0 in a column of hashes is an absent value.
 
-    Bounded by the number of tenants: 898 bytes each, beside its id. ``exchanged`` are the newest distinct skeletons
-    under the key shared with partners, if any, the newest first; ``tokens`` are output tokens. ``names`` holds the text
-    of links for people; those that no tenant carries any more go with ``forget``.
+    Bounded by the number of tenants: 962 bytes each, beside its id. ``sent`` is when prompts were, ``exchanged`` are
+    the newest distinct skeletons under the key shared with partners, if any, the newest first; ``tokens`` are output
+    tokens. ``names`` holds the text of links for people; those that no tenant carries any more go with ``forget``.
     """
 
     def __init__(self) -> None:
@@ -57,6 +70,7 @@ class Profiles:
         }
         self.templates = np.zeros((_FIRST_ROWS, PROMPTS, TEMPLATES), np.int32)
         self.simhashes = np.zeros((_FIRST_ROWS, PROMPTS), np.uint64)
+        self.sent = np.zeros((_FIRST_ROWS, PROMPTS), np.uint16)
         self.exchanged = np.zeros((_FIRST_ROWS, MAX_EXCHANGED), np.int32)
         self.prompts = np.zeros(_FIRST_ROWS, np.int32)
         self.requests = np.zeros(_FIRST_ROWS, np.int64)
@@ -83,7 +97,7 @@ class Profiles:
             self.created_ms[row] = profile.created_ms
         self._add_links(row, profile)
         if profile.prompts:
-            self._add_prompts(row, profile.prompts)
+            self._add_prompts(row, profile.prompts, signal.pane_end_ms // _SENT_MS % _SENT_MODULUS)
         if profile.exchanged:
             newest = dict.fromkeys(value_hash(text) for text in reversed(profile.exchanged))
             kept = [*newest, *(value for value in self.exchanged[row].tolist() if value not in newest)]
@@ -93,9 +107,10 @@ class Profiles:
             self.cot[row] += profile.scores.get("cot_elicitation", 0.0)
         return row
 
-    def _add_prompts(self, row: int, prompts: list[PromptSketch]) -> None:
+    def _add_prompts(self, row: int, prompts: list[PromptSketch], sent: int) -> None:
         count, simhashes, templates = int(self.prompts[row]), self.simhashes[row], self.templates[row]
         for prompt in prompts:
+            self.sent[row, count % PROMPTS] = sent
             simhashes[count % PROMPTS] = int(prompt.simhash, 16) if prompt.simhash else 0
             hashes = [value_hash(template) for template in prompt.templates[:TEMPLATES]]
             templates[count % PROMPTS] = hashes + [0] * (TEMPLATES - len(hashes)) if hashes else 0
@@ -155,7 +170,7 @@ class Profiles:
         return [*self.links.values(), *(getattr(self, attribute) for attribute in _ATTRIBUTES)]
 
     def encoded(self, row: int) -> bytes:
-        """A row as bytes, 760 of them, without ``exchanged`` and ``tokens``, which rows did not always have."""
+        """A row as bytes, 824 of them, without ``exchanged`` and ``tokens``, which rows did not always have."""
         return b"".join(column[row].tobytes() for column in self._columns())
 
     def encoded_exchanged(self, row: int) -> bytes:
@@ -168,12 +183,18 @@ class Profiles:
         return {value: self.names[value] for value in values if value in self.names}
 
     def restore(self, tenant_ids: list[str], encoded: list[bytes], exchanged: list[bytes], tokens: list[int]) -> None:
-        """Put encoded rows of these tenants, in their order, into profiles that are empty."""
+        """Put encoded rows of these tenants, in their order, into profiles that are empty; ``ValueError`` if damaged.
+
+        What older rows lack is 0.
+        """
         count = len(tenant_ids)
         self.tenant_ids = tenant_ids
         self.rows = {tenant_id: row for row, tenant_id in enumerate(tenant_ids)}
         self._resize(np.arange(0), max(_FIRST_ROWS, 1 << count.bit_length()))
-        table = np.frombuffer(b"".join(encoded), np.uint8).reshape(count, -1)
+        size = sum(column[0].nbytes for column in self._columns())
+        if any(len(row) not in {size - self.sent[0].nbytes, size} for row in encoded):
+            raise ValueError("rows of another size")
+        table = np.frombuffer(b"".join(row.ljust(size, b"\0") for row in encoded), np.uint8).reshape(count, size)
         begin = 0
         for column in self._columns():
             width = column[0].nbytes

@@ -1,14 +1,15 @@
 """Skeletons: the parts of a prompt that stay when the same wrapper is filled with other material.
 
 One prompt does not say what is wrapper and what is material, so this goes by form: quotations, code, tagged blocks,
-list items, numbers, names and what follows a colon become slots; what is left is cut into sentences, and those that
-instruct are the skeletons. Of a prompt that is a JSON object each string is looked at so. A skeleton does not know its
-place: the same wrapper before or after the material gives the same one. Material that is woven into a sentence without
-any mark stays part of it.
+list items, numbers, names and what follows a colon are taken for material and become slots; what is left is cut into
+sentences, and those that instruct are the skeletons. Much of what is written for models has nothing else: instructions
+in tags, in lists, after colons. So what instructs there comes next. Of a prompt that is JSON each string is looked at
+so. A skeleton does not know its place: the same wrapper before or after the material gives the same one. Material that
+is woven into a sentence without any mark stays part of it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import msgspec
@@ -19,8 +20,8 @@ Skeleton = tuple[str, ...]
 
 SLOT = "▮"
 
-#: The contract's limit of templates in one event.
-MAX_SKELETONS = 4
+#: The contract's limit of templates in one event, and how many of a prompt suffice.
+MAX_SKELETONS, _ENOUGH = 4, 3
 
 #: A wrapper stands at the edges of a prompt; longer prompts are judged by this much of each edge.
 EDGE_CHARS = 4_000
@@ -40,6 +41,23 @@ CUES = frozenset(
         instruction instructions json list must never only output passage please problem provide question rate reason
         reasoning reply respond response return rewrite sentence show solution solve step steps summarise summarize
         task text think topic translate using write you your
+
+        antwort antworte aufgabe bearbeite begründe beispiel beschreibe bewerte bitte denke erkläre erstelle folgende
+        folgenden frage gib löse schreibe schritt schritte text überlegungen übersetze verfasse
+
+        cada contexto describe detalle ejemplo escribe evalúa explica genera instrucciones justifica paso pasos piensa
+        pregunta problema razonamiento responde respuesta respuestas resuelve resume siguiente tarea texto traduce
+
+        chaque consigne contexte décris détaille explique étape étapes exemple génère justifie pense problème question
+        raisonnement rédige réfléchis réponds réponse résous résume suivant suivante tâche texte traduis écris
+
+        compito domanda passo pensa problema ragionamento risolvi rispondi risposta scrivi seguente spiega testo traduci
+        escreva explique gere passo pense pergunta problema raciocínio resolva responda resposta seguinte tarefa traduza
+
+        вопрос все задачу задача напиши объясни ответ ответь опиши переведи подробно подумай пример реши рассуждения
+        следующий следующую текст шаг шагам шагами
+
+        请 請 答 步 骤 写 寫 译 譯 訳 释 釋 述 详 詳 细 題 题
         """,
     )
 )
@@ -47,11 +65,12 @@ CUES = frozenset(
 _NUMBERS = "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|fifty|hundred|thousand"
 _ITEM = r"[\w'’-]+"
 
+_TAGGED = re.compile(r"<(?P<tag>\w+)[^<>]*>.*?</(?P=tag)>", re.DOTALL)
+_TAG = re.compile(r"</?[^\W\d][\w.:-]*(?:\s[^<>]*)?/?>")
 _MATERIAL = re.compile(
     r"""
       ```.*?(?:```|\Z)
     | \"{3}.*?(?:\"{3}|\Z)
-    | <(?P<tag>\w+)[^<>]*>.*?</(?P=tag)>
     | "[^"]*" | “[^”]*” | „[^“”]*[“”] | «[^»]*» | 「[^」]*」 | `[^`\n]+`
     | (?<!\w)['‘][^'’\n]+['’](?!\w)
     | \{[^{}]*\} | \[[^\[\]]*\]
@@ -59,7 +78,9 @@ _MATERIAL = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_LIST_LINE = re.compile(r"^[ \t]*(?:[-*•–+]|\(?(?:\d{1,3}|[A-Za-z])[.)])[ \t]+\S.*$", re.MULTILINE)
+_BULLET = r"^[ \t]*(?:[-*•–+]|\(?(?:\d{1,3}|[A-Za-z])[.)])[ \t]+"
+_LIST_LINE = re.compile(rf"{_BULLET}\S.*$", re.MULTILINE)
+_BREAK = re.compile(rf"{_BULLET}|:(?=\s)|：", re.MULTILINE)
 _AFTER_COLON = re.compile(r":(?:[ \t]+\S[^\n]*|[ \t]*\n\s*[^\n]+)")
 _INLINE_LIST = re.compile(rf"(?<![\w'’-]){_ITEM}(?:(?:, {_ITEM})+,? (?:and|or) {_ITEM}|(?:, {_ITEM}){{2,}})")
 _NUMBER = re.compile(rf"\d[\d.,:/%-]*|\b(?:{_NUMBERS})\b")
@@ -71,15 +92,31 @@ _WORD_OR_SLOT = re.compile(rf"{SLOT}|{WORD_PATTERN}")
 def skeletons(text: str) -> list[Skeleton]:
     """At most four distinct skeletons of normalized text, those at its edges first.
 
-    Sentences that instruct are preferred; a prompt without any (as in languages the cue words do not cover) gives its
-    first and its last sentence.
+    Sentences that instruct are preferred, and among them those that are no material by their form. A prompt without any
+    (as in languages the cue words do not cover) gives its first and its last sentence.
     """
-    told = sentences(_masked(_edges(_unfolded(text))))
-    candidates = [sentence for sentence in told if _length(sentence) >= MIN_WORDS]
-    instructing = [sentence for sentence in candidates if len(CUES.intersection(sentence)) >= MIN_CUES]
-    chosen = instructing or candidates[:1] + candidates[-1:]
-    inwards = [sentence for pair in zip(chosen, reversed(chosen), strict=True) for sentence in pair]
-    return list(dict.fromkeys(inwards))[:MAX_SKELETONS]
+    text = _edges(_unfolded(text))
+    outside = _candidates(_masked(text))
+    found = _instructing(outside)
+    if len(found) >= _ENOUGH:
+        return found[:MAX_SKELETONS]
+    inside = _candidates(_opened(text)) if _TAG.search(text) or _BREAK.search(text) else outside
+    ends = outside or inside
+    return _distinct(found + _instructing(inside))[:_ENOUGH] or _distinct(ends[:1] + ends[-1:])
+
+
+def _candidates(text: str) -> list[Skeleton]:
+    return [sentence for sentence in sentences(text) if _length(sentence) >= MIN_WORDS]
+
+
+def _instructing(candidates: list[Skeleton]) -> list[Skeleton]:
+    """From both ends inwards."""
+    told = [sentence for sentence in candidates if len(CUES.intersection(sentence)) >= MIN_CUES]
+    return _distinct(sentence for pair in zip(told, reversed(told), strict=True) for sentence in pair)
+
+
+def _distinct(found: Iterable[Skeleton]) -> list[Skeleton]:
+    return list(dict.fromkeys(found))
 
 
 def sentences(text: str) -> list[Skeleton]:
@@ -99,8 +136,8 @@ def mask_numbers(text: str) -> str:
 
 
 def _unfolded(text: str) -> str:
-    """The strings of a prompt that is one JSON object, a line each: some of them instruct, others are material."""
-    if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
+    """The strings of a prompt that is JSON, a line each: some of them instruct, others are material."""
+    if (text.lstrip()[:1], text.rstrip()[-1:]) not in {("{", "}"), ("[", "]")}:
         return text
     try:
         return "\n".join(_strings(msgspec.json.decode(text)))
@@ -123,9 +160,20 @@ def _edges(text: str) -> str:
 
 
 def _masked(text: str) -> str:
-    for material in (_MATERIAL, _LIST_LINE):
+    """Without anything that looks like material."""
+    for material in (_TAGGED, _MATERIAL, _LIST_LINE):
         text = material.sub(SLOT, text)
-    text = _AFTER_COLON.sub(f": {SLOT}\n", text)
+    return _without_names(_AFTER_COLON.sub(f": {SLOT}\n", text))
+
+
+def _opened(text: str) -> str:
+    """With what is tagged, listed or after a colon, each on lines of its own."""
+    for mark, instead in ((_TAG, "\n"), (_MATERIAL, SLOT), (_BREAK, "\n")):
+        text = mark.sub(instead, text)
+    return _without_names(text)
+
+
+def _without_names(text: str) -> str:
     for material in (_INLINE_LIST, _NAME):
         text = material.sub(SLOT, text)
     return text

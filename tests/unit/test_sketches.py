@@ -72,6 +72,45 @@ def test_the_template_is_the_same_wherever_the_wrapper_stands(layout: str, mater
     assert sketch_prompt(layout.format(wrapper=WRAPPER, material=material), key=KEY).templates == alone
 
 
+@pytest.mark.parametrize("material", [*MATERIALS, "Explain in one sentence: why is the sky blue? Show your reasoning."])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "<instructions>{wrapper}</instructions>\n<problem>\n{material}\n</problem>",
+        '<context id="7">{material}</context>\n<task>{wrapper}.</task>\n<output_format>JSON</output_format>',
+        "Task: {wrapper}\nInput: {material}\nOutput:",
+        "### Instruction:\n{wrapper}\n\n### Input:\n{material}\n\n### Response:",
+        "Rules\n1. {wrapper}.\n2. Be brief.\n\n{material}",
+        "- Be careful\n- {wrapper}\n\nProblem: {material}",
+        "task: {wrapper}\nstyle: formal\ninput: |\n  {material}",
+        "Human: {material}\n\nAssistant: {wrapper}",
+    ],
+)
+def test_a_wrapper_that_stands_where_material_may_is_seen(layout: str, material: str) -> None:
+    (alone,) = sketch_prompt(WRAPPER, key=KEY).templates
+    assert alone in sketch_prompt(layout.format(wrapper=WRAPPER, material=material), key=KEY).templates
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "Resuelve el siguiente problema paso a paso y explica todo tu razonamiento",
+        "Löse die Aufgabe Schritt für Schritt und begründe jeden Schritt ausführlich",
+        "Réponds à la question suivante et explique ton raisonnement en détail",
+        "Risolvi il seguente problema un passo alla volta e spiega ogni passo",
+        "Resolva a tarefa passo a passo e explique o raciocínio",
+        "Реши задачу шаг за шагом и подробно объясни ответ",
+        "请一步一步思考并详细写出完整的推理过程",
+    ],
+)
+def test_a_wrapper_is_seen_before_material_of_another_language(wrapper: str) -> None:
+    (alone,) = sketch_prompt(wrapper, key=KEY).templates
+    material = (
+        "Explain in one sentence why the sky is blue. It was blue. Show your reasoning step by step. Thanks for it."
+    )
+    assert alone in sketch_prompt(f"{wrapper}.\n\n{material}", key=KEY).templates
+
+
 @pytest.mark.parametrize(
     ("left", "right"),
     [
@@ -108,6 +147,8 @@ def test_a_wrapper_inside_a_json_object_is_the_same_wrapper(material: str) -> No
     request = {"task": WRAPPER, "input": {"text": material, "id": 4711}, "tags": ["v1"]}
     assert sketch_prompt(json.dumps(request), key=KEY).templates == alone
     assert sketch_prompt(json.dumps(request, indent=2), key=KEY).templates == alone
+    messages = [{"role": "system", "content": WRAPPER}, {"role": "user", "content": material}]
+    assert sketch_prompt(json.dumps(messages), key=KEY).templates == alone
 
 
 @pytest.mark.parametrize(

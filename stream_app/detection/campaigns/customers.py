@@ -4,6 +4,8 @@ A customer explains those whom it pays for or has signed up, and nobody else. So
 those who demonstrably pay otherwise do the same work and are held together by links, one hand is behind them too, and
 no account that it pays for with one card makes them honest. Customers of a reseller or of a product who pay for
 themselves share its networks and its client, but not how their accounts came to be.
+
+And a customer may have come into a pool by what its people ask: the pool's cards and devices say nothing of them.
 """
 
 import math
@@ -11,15 +13,19 @@ from collections.abc import Collection, Set
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stream_app.detection.campaigns.fabrics import effective_of, fabric_of, own_columns
 from stream_app.detection.campaigns.growth import Pool, refit
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Kind, Population
-from stream_app.detection.campaigns.profiles import Floats
+from stream_app.detection.campaigns.profiles import Flags, Floats
 from stream_app.detection.campaigns.proofs import (
+    MAX_TOP_SHARE,
     MIN_MEMBERS,
     MIN_NATS,
     PROOF,
+    SEVERAL,
     Spread,
     is_held,
     pooled_of,
@@ -37,6 +43,12 @@ _CLEARLY = 2.0
 #: people all did, of a campaign's every second one, or as many as have the link at all.
 _SAME_PEOPLE = 0.75
 _KINDS = tuple(kind for kind in KINDS if kind.is_hard and kind.name != "prefix")
+_KIND_GROUPS = frozenset(kind.group for kind in _KINDS)
+#: What ties a customer's people to each other: its cards and devices, and its product's client and system prompts.
+#: Networks tie strangers, too, now and then two or three of a pool; and so does a client that is no more than so far
+#: the pool's own.
+_TIES = (*_KINDS, *(kind for kind in KINDS if kind.group == "client" and kind.is_seed))
+_MOSTLY = 0.5
 
 
 class Customer(NamedTuple):
@@ -64,6 +76,25 @@ def _is_one_origin(population: Population, pool: Pool) -> bool:
     brought = [known & (pool.nats[kind.name] >= PROOF) for kind in _KINDS]
     fewer = min(np.count_nonzero(one) for one in brought)
     return bool(np.count_nonzero(np.all(brought, axis=0)) >= _SAME_PEOPLE * fewer)
+
+
+def customers_inside(population: Population, pool: Pool, origins: Set[str]) -> Flags:
+    """Members with links of their own and a card or two, where the pool's ``origins`` are many cards or devices."""
+    fabric = fabric_of(population, pool.share, {kind.name: _tying(population, pool, kind) for kind in _TIES})
+    is_one = fabric.sizes >= MIN_MEMBERS
+    for kind in _KINDS:
+        if kind.group in origins:
+            is_one &= effective_of(population, fabric, kind.name, MAX_TOP_SHARE) < SEVERAL[0]
+    inside = np.zeros(len(population), np.bool_)
+    if not _KIND_GROUPS.isdisjoint(origins):
+        inside[fabric.members >= 0] = is_one[fabric.members[fabric.members >= 0]]
+    return inside
+
+
+def _tying(population: Population, pool: Pool, kind: Kind) -> NDArray[np.intp]:
+    links, own = population.links[kind.name], own_columns(population, pool.share, kind)
+    inside = np.bincount(links.cols, weights=pool.share[links.rows] > 0.5, minlength=len(links.degree))[own]
+    return own[inside > _MOSTLY * links.degree[own]]
 
 
 def customers_of(population: Population, pool: Pool, controls: dict[str, float]) -> list[Customer]:

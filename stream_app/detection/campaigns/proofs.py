@@ -5,15 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
+from stream_app.detection.campaigns.fabrics import HARD_KINDS, effective_of, fabric_of, own_columns
 from stream_app.detection.campaigns.growth import COUNTS_FROM, Pool
 from stream_app.detection.campaigns.likelihoods import SETTLING_ROUNDS, Weights, by_group, fit
-from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, KINDS, Incidence, Kind, Population
+from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, KINDS, Incidence, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
-from stream_app.detection.campaigns.ratios import OWN_RATIO, dot, ratios
+from stream_app.detection.campaigns.ratios import dot
 
 #: A pool of fewer members is for a person to look at.
 MIN_MEMBERS = 20
@@ -53,17 +51,6 @@ class Proof(Struct, array_like=True):
     nats: float
     control: float
     provers: float
-
-
-class _Fabric(NamedTuple):
-    """Parts of a pool whose members hard values tie to each other.
-
-    ``members`` is the part by tenant, -1 whom nothing ties; ``columns`` are the tying values by kind, ``parts`` theirs.
-    """
-
-    members: NDArray[np.intp]
-    columns: dict[str, NDArray[np.intp]]
-    parts: dict[str, NDArray[np.intp]]
 
 
 class Spread(NamedTuple):
@@ -182,50 +169,15 @@ def pooled_of(population: Population, pool: Pool, groups: Set[str]) -> Pooled:
             bring = (grouped[kind.group] >= PROOF).astype(np.float64)
             if dot(linked, bring) < _LINKED_OTHERWISE * dot(pool.share, bring):
                 continue
-            fabric = _fabric_of(population, linked)
+            columns = {hard.name: own_columns(population, linked, hard) for hard in HARD_KINDS}
+            fabric = fabric_of(population, linked, columns)
             tied = np.bincount(fabric.members[fabric.members >= 0])
-            effective = _effective(population, fabric, kind.name)
+            effective = effective_of(population, fabric, kind.name, MAX_TOP_SHARE)
             for least, found in ((MANY, pooled.many), (SEVERAL, pooled.several)):
                 is_pool = effective >= least[kind.name == "prefix"]
                 if 2 * tied[is_pool].sum() >= tied.sum() > 0:
                     found.append(kind.group)
     return pooled
-
-
-def _fabric_of(population: Population, share: Floats) -> _Fabric:
-    """Tie members to each other by hard values that hardly anybody else has."""
-    likely = np.flatnonzero(share > 0.5)
-    own = {kind.name: _own_columns(population.links[kind.name], share, kind) for kind in KINDS if kind.is_hard}
-    parts = [population.links[name].matrix[likely][:, columns] for name, columns in own.items()]
-    carried = sparse.hstack(parts).tocsr()  # type: ignore[no-untyped-call]
-    ties = sparse.bmat([[None, carried], [carried.T, None]]).tocsr()  # type: ignore[no-untyped-call]
-    labels = csgraph.connected_components(ties, directed=False)[1]
-    members = np.full(len(population), -1)
-    members[likely] = np.where(carried.getnnz(axis=1) > 0, labels[: len(likely)], -1)
-    ends = np.cumsum([len(likely), *(len(columns) for columns in own.values())])
-    return _Fabric(members, own, dict(zip(own, np.split(labels, ends)[1:], strict=False)))
-
-
-def _own_columns(links: Incidence, share: Floats, kind: Kind) -> NDArray[np.intp]:
-    """Values that members share, and others hardly."""
-    entries, ratio = ratios(links, share, is_origin=kind.is_origin)
-    own = entries[(ratio > OWN_RATIO) & (share[links.rows[entries]] > 0.5)]
-    return np.unique(links.cols[own]).astype(np.intp)
-
-
-def _effective(population: Population, fabric: _Fabric, kind: str) -> Floats:
-    """By part of a fabric: the effective number of its values of a kind, 0 where one is that of most who have any."""
-    links, columns, part = population.links[kind], fabric.columns[kind], fabric.parts[kind]
-    count = int(fabric.members.max(initial=-1)) + 1
-    carriers = links.matrix[:, columns].T @ (fabric.members >= 0).astype(np.float64)
-    in_part = np.bincount(part, weights=carriers, minlength=count)
-    having = np.bincount(fabric.members[links.has & (fabric.members >= 0)], minlength=count)
-    share = carriers / in_part[part]
-    effective: Floats = np.exp(-np.bincount(part, weights=share * np.log(share), minlength=count))
-    top = np.zeros(count)
-    np.maximum.at(top, part, carriers / having[part])
-    effective[(top > MAX_TOP_SHARE) | (in_part <= 0)] = 0.0
-    return effective
 
 
 def spread_of(population: Population, kind: str, share: Floats) -> Spread:

@@ -7,11 +7,12 @@ import numpy as np
 from msgspec.structs import replace
 
 from stream_app.detection.campaigns.confirmation import BOTH_ORIGINS, CampaignKind
+from stream_app.detection.campaigns.customers import customers_inside
 from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wrappers
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
-from stream_app.detection.campaigns.proofs import ORIGINS, is_held
+from stream_app.detection.campaigns.proofs import is_held
 from stream_app.detection.campaigns.records import DOUBTS, Bar, Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, carries_own_client, roles
 from stream_app.detection.campaigns.ties import are_tied
@@ -91,6 +92,7 @@ def roles_of(campaign: Campaign, population: Population) -> Ints:
     nats = _nats_of(campaign)
     own_client = carries_own_client(population, campaign.pool.share, nats) if held else False
     tied = are_tied(population, campaign.pool.share, nats, is_held=held)
+    tied &= ~customers_inside(population, campaign.pool, {*campaign.pooled, *campaign.findings.origins})
     return roles(campaign.pool.share, nats, is_held=held, own_client=own_client, tied=tied)
 
 
@@ -145,7 +147,7 @@ def barred_by(campaign: Campaign) -> Bar | None:
         return Bar.ORGANISATION
     if not is_held(groups, pooled, origins=groups):
         return Bar.LINKS
-    origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}
+    origins = BOTH_ORIGINS & {*pooled, *campaign.findings.origins}
     return None if is_held(groups, pooled, origins) else Bar.ORIGIN
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stream_app.detection.campaigns.assessment import retract_or_keep
 from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine, kind_of
-from stream_app.detection.campaigns.customers import Customer, customers_of
+from stream_app.detection.campaigns.customers import Customer, customers_inside, customers_of
 from stream_app.detection.campaigns.entries import plain_header
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import Population, population
@@ -179,6 +179,44 @@ def test_who_has_many_cards_and_devices_in_common_may_want_some_answers_to_each_
     assert explanations == ([] if is_one_hand else ["public_material"])
 
 
+@pytest.mark.parametrize(
+    ("people", "cards", "origins", "is_found"),
+    [
+        (40, 1, {"payer"}, True),
+        (40, 2, {"payer", "device"}, True),
+        (40, 8, {"payer"}, False),
+        (40, 1, set[str](), False),
+        (15, 1, {"payer"}, False),
+    ],
+)
+def test_a_customers_people_inside_a_campaigns_pool_are_found(
+    people: int, cards: int, origins: set[str], is_found: bool
+) -> None:
+    """Sixty accounts of ten cards, every other with a client, and those of a platform with its own and a card or two."""
+    crowd, rng = Crowd(5), np.random.default_rng(7)
+    crowd.ordinary(400)
+    before = len(crowd.people)
+    for number in range(60 + people):
+        is_campaign = number < 60
+        links: dict[str, Any] = {"ja4": ["harness"]} if is_campaign and number % 2 else {}
+        if is_campaign:
+            links |= {"payment_fp": f"card-{number % 10}", "signup_fp": f"device-{number % 6}"}
+        else:
+            links |= {"ja4": ["platform"], "ip_prefixes": [f"school-{rng.integers(30)}"]}
+            links |= {"payment_fp": f"invoice-{number % cards}"} if number % 5 < 3 else {}
+        crowd._person(BEGIN_MS - 30 * DAY_MS, ["wrapper"], 0.5, crowd._own() | links)
+    names = [person.tenant_id for person in crowd.people[before:]]
+    profiles = Profiles()
+    for signal in crowd.signals(1.0):
+        profiles.add(signal)
+    found = population(profiles, np.ones(len(profiles), np.bool_))
+    pool = Pool(np.array([float(name in names) for name in profiles.tenant_ids]))
+    inside = customers_inside(found, pool, origins)
+    assert [name for name, one in zip(profiles.tenant_ids, inside, strict=True) if one] == (
+        sorted(names[60:], key=profiles.rows.__getitem__) if is_found else []
+    )
+
+
 def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
     proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("client", "network", "content")}
     campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
@@ -195,6 +233,8 @@ def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
         campaign.proofs[group] = proof
         assert not may_challenge(campaign)
     campaign.proofs["genesis"] = Proof(100.0, 0.0, 20.0)
+    assert watched_only(campaign) == "no_origin"
+    campaign.proofs["payer"] = Proof(100.0, 0.0, 20.0)
     assert may_act(campaign)
     assert watched_only(campaign) is None
 

@@ -12,7 +12,7 @@ from stream_app.detection.campaigns.dealings import OWN_WRAPPERS, numbers_of_wra
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import GROUPS, HARD_GROUPS, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats, Ints, Profiles
-from stream_app.detection.campaigns.proofs import is_held
+from stream_app.detection.campaigns.proofs import ORIGINS, is_held
 from stream_app.detection.campaigns.records import DOUBTS, Bar, Campaign, Member, Status, Verdict
 from stream_app.detection.campaigns.roles import ACT_ODDS, ROLES, Role, carries_own_client, roles
 from stream_app.detection.campaigns.ties import are_tied
@@ -132,7 +132,8 @@ def barred_by(campaign: Campaign) -> Bar | None:
     """What keeps detection from denying members of a campaign anything; nothing, once a person has confirmed it.
 
     What took partners to confirm takes a person to act on, and so does what customers of a product have in common who
-    come through its gateway, whatever one of them pays for.
+    come through its gateway, whatever one of them pays for. Nor do networks and hours of sign-ups alone suffice: people
+    of one region who work through a platform's items have those in common.
     """
     if campaign.is_vouched:
         return None
@@ -147,8 +148,9 @@ def barred_by(campaign: Campaign) -> Bar | None:
         return Bar.ORGANISATION
     if not is_held(groups, pooled, origins=groups):
         return Bar.LINKS
-    origins = BOTH_ORIGINS & {*pooled, *campaign.findings.origins}
-    return None if is_held(groups, pooled, origins) else Bar.ORIGIN
+    origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}
+    is_of_one_hand = not BOTH_ORIGINS.isdisjoint({*groups, *pooled}) and is_held(groups, pooled, origins)
+    return None if is_of_one_hand else Bar.ORIGIN
 
 
 def may_act(campaign: Campaign) -> bool:

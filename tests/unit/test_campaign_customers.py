@@ -192,7 +192,7 @@ def test_who_has_many_cards_and_devices_in_common_may_want_some_answers_to_each_
 def test_a_customers_people_inside_a_campaigns_pool_are_found(
     people: int, cards: int, origins: set[str], is_found: bool
 ) -> None:
-    """Sixty accounts of ten cards, every other with a client, and those of a platform with its own and a card or two."""
+    """Sixty accounts of ten cards, every other with a client, and those of a platform with its own and few cards."""
     crowd, rng = Crowd(5), np.random.default_rng(7)
     crowd.ordinary(400)
     before = len(crowd.people)

@@ -49,7 +49,7 @@ def value_hash(text: str) -> int:
 class Profiles:
     """Columns by row; a tenant keeps its row until ``forget``. A 0 in a column of hashes is an absent value.
 
-    Bounded by the number of tenants: 962 bytes each, beside its id. ``sent`` is when prompts were, ``exchanged`` are
+    Bounded by the number of tenants: 984 bytes each, beside its id. ``sent`` is when prompts were, ``exchanged`` are
     the newest distinct skeletons under the key shared with partners, if any, the newest first; ``tokens`` are output
     tokens. ``names`` holds the text of links for people; those that no tenant carries any more go with ``forget``.
     """
@@ -170,7 +170,7 @@ class Profiles:
         return [*self.links.values(), *(getattr(self, attribute) for attribute in _ATTRIBUTES)]
 
     def encoded(self, row: int) -> bytes:
-        """A row as bytes, 824 of them, without ``exchanged`` and ``tokens``, which rows did not always have."""
+        """A row as bytes, 848 of them, without ``exchanged`` and ``tokens``, which rows did not always have."""
         return b"".join(column[row].tobytes() for column in self._columns())
 
     def encoded_exchanged(self, row: int) -> bytes:

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from stream_app.detection.campaigns.crossings import crossings_of, idle_of, work_of
-from stream_app.detection.campaigns.customers import customers_of, origins_of
+from stream_app.detection.campaigns.customers import customers_of, has_many_of_both, origins_of
 from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
@@ -58,7 +58,8 @@ class Findings(Struct):
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
     Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it; of ``crossed`` ones
-    they are shown to do the same as all others. ``is_organised``: they may be an organisation's people.
+    they are shown to do the same as all others. ``is_organised``: they may be an organisation's people, and have not
+    many cards and many devices in common.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
@@ -116,7 +117,8 @@ def examine(
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers, pool.share > 0.5)
     site = site_of(population, pool) if "network" in proofs else None
-    findings.is_organised = is_organised(population, pool, site, findings.queue)
+    is_one_hand = BOTH_ORIGINS.issubset({*pooled, *findings.pooled}) and has_many_of_both(population, pool)
+    findings.is_organised = not is_one_hand and is_organised(population, pool, site, findings.queue)
     if site is not None and site.is_one:
         findings.explanations.append("one_site")
         findings.unclear += [] if site.is_clear else ["one_site"]

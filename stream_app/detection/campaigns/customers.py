@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.detection.campaigns.fabrics import effective_of, fabric_of, own_columns
+from stream_app.detection.campaigns.fabrics import Fabric, effective_of, fabric_of, own_columns
 from stream_app.detection.campaigns.growth import Pool, refit
 from stream_app.detection.campaigns.likelihoods import by_group
 from stream_app.detection.campaigns.links import KINDS, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
 from stream_app.detection.campaigns.proofs import (
+    MANY,
     MAX_TOP_SHARE,
     MIN_MEMBERS,
     MIN_NATS,
@@ -80,7 +81,7 @@ def _is_one_origin(population: Population, pool: Pool) -> bool:
 
 def customers_inside(population: Population, pool: Pool, origins: Set[str]) -> Flags:
     """Members with links of their own and a card or two, where the pool's ``origins`` are many cards or devices."""
-    fabric = fabric_of(population, pool.share, {kind.name: _tying(population, pool, kind) for kind in _TIES})
+    fabric = _fabric_of(population, pool)
     is_one = fabric.sizes >= MIN_MEMBERS
     for kind in _KINDS:
         if kind.group in origins:
@@ -89,6 +90,20 @@ def customers_inside(population: Population, pool: Pool, origins: Set[str]) -> F
     if not _KIND_GROUPS.isdisjoint(origins):
         inside[fabric.members >= 0] = is_one[fabric.members[fabric.members >= 0]]
     return inside
+
+
+def has_many_of_both(population: Population, pool: Pool) -> bool:
+    """Whether most members whom anything ties are of parts that have many cards and many devices each."""
+    fabric = _fabric_of(population, pool)
+    tied = fabric.sizes
+    is_many = np.ones(len(tied), np.bool_)
+    for kind in _KINDS:
+        is_many &= effective_of(population, fabric, kind.name, MAX_TOP_SHARE) >= MANY[0]
+    return bool(2 * tied[is_many].sum() >= tied.sum() > 0)
+
+
+def _fabric_of(population: Population, pool: Pool) -> Fabric:
+    return fabric_of(population, pool.share, {kind.name: _tying(population, pool, kind) for kind in _TIES})
 
 
 def _tying(population: Population, pool: Pool, kind: Kind) -> NDArray[np.intp]:

@@ -7,7 +7,7 @@ import pytest
 
 from stream_app.detection.campaigns.assessment import retract_or_keep
 from stream_app.detection.campaigns.confirmation import CampaignKind, Findings, examine, kind_of
-from stream_app.detection.campaigns.customers import Customer, customers_inside, customers_of
+from stream_app.detection.campaigns.customers import Customer, customers_inside, customers_of, has_many_of_both
 from stream_app.detection.campaigns.entries import plain_header
 from stream_app.detection.campaigns.growth import Pool, grow
 from stream_app.detection.campaigns.links import Population, population
@@ -179,42 +179,59 @@ def test_who_has_many_cards_and_devices_in_common_may_want_some_answers_to_each_
     assert explanations == ([] if is_one_hand else ["public_material"])
 
 
-@pytest.mark.parametrize(
-    ("people", "cards", "origins", "is_found"),
-    [
-        (40, 1, {"payer"}, True),
-        (40, 2, {"payer", "device"}, True),
-        (40, 8, {"payer"}, False),
-        (40, 1, set[str](), False),
-        (15, 1, {"payer"}, False),
-    ],
-)
-def test_a_customers_people_inside_a_campaigns_pool_are_found(
-    people: int, cards: int, origins: set[str], is_found: bool
-) -> None:
-    """Sixty accounts of ten cards, every other with a client, and those of a platform with its own and few cards."""
-    crowd, rng = Crowd(5), np.random.default_rng(7)
+def pool_of(members: list[dict[str, Any]]) -> tuple[World, list[int]]:
+    """A pool of tenants with these links, all of whom ask alike, among four hundred others; and their rows."""
+    crowd = Crowd(5)
     crowd.ordinary(400)
     before = len(crowd.people)
-    for number in range(60 + people):
-        is_campaign = number < 60
-        links: dict[str, Any] = {"ja4": ["harness"]} if is_campaign and number % 2 else {}
-        if is_campaign:
-            links |= {"payment_fp": f"card-{number % 10}", "signup_fp": f"device-{number % 6}"}
-        else:
-            links |= {"ja4": ["platform"], "ip_prefixes": [f"school-{rng.integers(30)}"]}
-            links |= {"payment_fp": f"invoice-{number % cards}"} if number % 5 < 3 else {}
+    for links in members:
         crowd._person(BEGIN_MS - 30 * DAY_MS, ["wrapper"], 0.5, crowd._own() | links)
     names = [person.tenant_id for person in crowd.people[before:]]
     profiles = Profiles()
     for signal in crowd.signals(1.0):
         profiles.add(signal)
-    found = population(profiles, np.ones(len(profiles), np.bool_))
     pool = Pool(np.array([float(name in names) for name in profiles.tenant_ids]))
-    inside = customers_inside(found, pool, origins)
-    assert [name for name, one in zip(profiles.tenant_ids, inside, strict=True) if one] == (
-        sorted(names[60:], key=profiles.rows.__getitem__) if is_found else []
-    )
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    return World(people, profiles, pool), [profiles.rows[name] for name in names]
+
+
+def accounts(count: int, cards: int, devices: int, client: str) -> list[dict[str, Any]]:
+    """Accounts of an operation or an organisation, three in five with a card, every other with its client."""
+    return [
+        {"signup_fp": f"{client}-device-{number % devices}"}
+        | ({"payment_fp": f"{client}-card-{number % cards}"} if number % 5 < 3 else {})
+        | ({"ja4": [client]} if number % 2 else {})
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("people", "cards", "pooled", "is_found"),
+    [
+        (40, 1, {"payer"}, True),
+        (40, 2, {"payer"}, True),
+        (40, 8, {"payer"}, False),
+        (40, 1, {"payer", "device"}, False),
+        (40, 1, set[str](), False),
+        (15, 1, {"payer"}, False),
+    ],
+)
+def test_a_customers_people_inside_a_campaigns_pool_are_found(
+    people: int, cards: int, pooled: set[str], is_found: bool
+) -> None:
+    """An exam platform's, whom its card or two tie to each other; its tablets, if devices count, are many."""
+    found, rows = pool_of([*accounts(60, 10, 7, "harness"), *accounts(people, cards, 12, "platform")])
+    inside = np.flatnonzero(customers_inside(found.people, found.pool, pooled))
+    assert inside.tolist() == (sorted(rows[60:]) if is_found else [])
+
+
+@pytest.mark.parametrize(
+    ("cards", "neighbours", "has_both"), [(3, 0, False), (3, 30, False), (8, 0, True), (8, 30, True)]
+)
+def test_cards_of_neighbours_are_not_counted_as_an_organisations(cards: int, neighbours: int, has_both: bool) -> None:
+    """A chain of schools has three cards and many tablets, a company that has come into its pool two cards more."""
+    found, _ = pool_of([*accounts(60, cards, 13, "chain"), *accounts(neighbours, 2, 7, "company")])
+    assert has_many_of_both(found.people, found.pool) is has_both
 
 
 def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:

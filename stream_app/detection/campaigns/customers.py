@@ -79,15 +79,15 @@ def _is_one_origin(population: Population, pool: Pool) -> bool:
     return bool(np.count_nonzero(np.all(brought, axis=0)) >= _SAME_PEOPLE * fewer)
 
 
-def customers_inside(population: Population, pool: Pool, origins: Set[str]) -> Flags:
-    """Members with links of their own and a card or two, where the pool's ``origins`` are many cards or devices."""
+def customers_inside(population: Population, pool: Pool, pooled: Set[str]) -> Flags:
+    """Members with links of their own and a card or two, where the pool has many cards or devices (``pooled``)."""
     fabric = _fabric_of(population, pool)
     is_one = fabric.sizes >= MIN_MEMBERS
     for kind in _KINDS:
-        if kind.group in origins:
+        if kind.group in pooled:
             is_one &= effective_of(population, fabric, kind.name, MAX_TOP_SHARE) < SEVERAL[0]
     inside = np.zeros(len(population), np.bool_)
-    if not _KIND_GROUPS.isdisjoint(origins):
+    if not _KIND_GROUPS.isdisjoint(pooled):
         inside[fabric.members >= 0] = is_one[fabric.members[fabric.members >= 0]]
     return inside
 

@@ -92,7 +92,7 @@ def roles_of(campaign: Campaign, population: Population) -> Ints:
     nats = _nats_of(campaign)
     own_client = carries_own_client(population, campaign.pool.share, nats) if held else False
     tied = are_tied(population, campaign.pool.share, nats, is_held=held)
-    tied &= ~customers_inside(population, campaign.pool, {*campaign.pooled, *campaign.findings.origins})
+    tied &= ~customers_inside(population, campaign.pool, {*campaign.pooled})
     return roles(campaign.pool.share, nats, is_held=held, own_client=own_client, tied=tied)
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from stream_app.detection.campaigns.crossings import crossings_of, idle_of, work_of
-from stream_app.detection.campaigns.customers import customers_of, has_many_of_both, origins_of
+from stream_app.detection.campaigns.customers import customers_of, is_mostly_one, origins_of
 from stream_app.detection.campaigns.dealings import Dealing, dealing_of, numbered
 from stream_app.detection.campaigns.growth import MIN_POOL, Pool, grow
 from stream_app.detection.campaigns.likelihoods import by_group
@@ -117,7 +117,7 @@ def examine(
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers, pool.share > 0.5)
     site = site_of(population, pool) if "network" in proofs else None
-    is_one_hand = BOTH_ORIGINS.issubset({*pooled, *findings.pooled}) and has_many_of_both(population, pool)
+    is_one_hand = BOTH_ORIGINS.issubset({*pooled, *findings.pooled}) and not is_mostly_one(population, pool)
     findings.is_organised = not is_one_hand and is_organised(population, pool, site, findings.queue)
     if site is not None and site.is_one:
         findings.explanations.append("one_site")

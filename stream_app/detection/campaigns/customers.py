@@ -92,14 +92,13 @@ def customers_inside(population: Population, pool: Pool, pooled: Set[str]) -> Fl
     return inside
 
 
-def has_many_of_both(population: Population, pool: Pool) -> bool:
-    """Whether most members whom anything ties are of parts that have many cards and many devices each."""
+def is_mostly_one(population: Population, pool: Pool) -> bool:
+    """Whether most members whom cards, devices or a client tie are of one part without many cards or many devices."""
     fabric = _fabric_of(population, pool)
-    tied = fabric.sizes
-    is_many = np.ones(len(tied), np.bool_)
+    is_few = np.zeros(len(fabric.sizes), np.bool_)
     for kind in _KINDS:
-        is_many &= effective_of(population, fabric, kind.name, MAX_TOP_SHARE) >= MANY[0]
-    return bool(2 * tied[is_many].sum() >= tied.sum() > 0)
+        is_few |= effective_of(population, fabric, kind.name, MAX_TOP_SHARE) < MANY[0]
+    return bool((2 * fabric.sizes[is_few] >= fabric.sizes.sum()).any())
 
 
 def _fabric_of(population: Population, pool: Pool) -> Fabric:

@@ -74,7 +74,7 @@ def _dealt(queue: Mapping[str, float]) -> str:
         return "no account sent two wrapped ones, so nothing tells how they were dealt out"
     told = (
         f"{queue['wrappers']:g} wrappers in use; two of one account are {queue['excess']:g} times as often alike as "
-        f"two of different accounts ({queue['pairs']:,.0f} pairs; 1 is a queue's dealing, people have favourites); "
+        f"two of several at one time ({queue['pairs']:,.0f} pairs; 1 is a queue's dealing, people have favourites); "
         f"{queue['shared_bodies']:.0%} of the prompts came from several tenants to the letter"
     )
     dealt = queue.get("dealt")  # entries from before it was told

@@ -71,11 +71,11 @@ def test_many_cards_at_one_site_are_watched_and_many_cards_and_devices_one_hands
     crowd.ordinary(40)
     _, _, pool = grown(crowd, 0)
     proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("payer", "device", "network", "client", "content")}
-    is_organised = len(pooled) < 2 or "network" in pooled
-    found = Findings(proofs, pooled=pooled, explanations=["one_site"], origins=pooled, is_organised=is_organised)
+    found = Findings(proofs, pooled=pooled, explanations=["one_site"], origins=pooled, is_organised=True)
+    found.is_one_hand = "payer" in pooled and "device" in pooled
     assert kind_of(found, proofs.keys(), set(pooled), 90) is kind
     campaign = Campaign("c-1", BEGIN_MS, pool, CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
-    campaign.pooled, campaign.findings, campaign.organised = pooled, found, int(is_organised)
+    campaign.pooled, campaign.findings, campaign.organised = pooled, found, 1
     assert barred_by(campaign) == bar
 
 

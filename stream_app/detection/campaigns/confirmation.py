@@ -58,8 +58,8 @@ class Findings(Struct):
     ``pooled`` are groups of many values, which acting takes; ``several`` those of some, as a company has, too;
     ``origins``, cards or devices, say how all came to be and not only one customer's people: that acting takes as well.
     Of ``idle`` groups those do not do the pool's work who came to be so: they are no proofs of it; of ``crossed`` ones
-    they are shown to do the same as all others. ``is_organised``: they may be an organisation's people, and have not
-    many cards and many devices in common.
+    they are shown to do the same as all others. ``is_organised``: they may be an organisation's people, but for
+    ``is_one_hand``, many cards and many devices that are not one part's few.
     Explanations that may be chance are named in ``unclear``, too: they do not end a verdict. ``wrappers`` are those
     that a queue deals out, as numbers by skeleton (hash), and ``dealing`` says how.
     """
@@ -77,6 +77,7 @@ class Findings(Struct):
     idle: list[str] = field(default_factory=list)
     crossed: list[str] = field(default_factory=list)
     is_organised: bool = False
+    is_one_hand: bool = False
 
 
 def examine(
@@ -117,8 +118,8 @@ def examine(
         findings.wrappers = numbered(population, profiles, skeletons_of(population, pool, LEAST_DEALT))
         findings.dealing = dealing_of(population, profiles, findings.wrappers, pool.share > 0.5)
     site = site_of(population, pool) if "network" in proofs else None
-    is_one_hand = BOTH_ORIGINS.issubset({*pooled, *findings.pooled}) and not is_mostly_one(population, pool)
-    findings.is_organised = not is_one_hand and is_organised(population, pool, site, findings.queue)
+    findings.is_organised = is_organised(population, pool, site, findings.queue)
+    findings.is_one_hand = BOTH_ORIGINS.issubset({*pooled, *findings.pooled}) and not is_mostly_one(population, pool)
     if site is not None and site.is_one:
         findings.explanations.append("one_site")
         findings.unclear += [] if site.is_clear else ["one_site"]

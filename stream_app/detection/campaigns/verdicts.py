@@ -144,7 +144,7 @@ def barred_by(campaign: Campaign) -> Bar | None:
     if campaign.doubts >= DOUBTS:
         return Bar.EXPLAINED
     groups, pooled = campaign.proofs.keys(), campaign.pooled
-    if campaign.organised:
+    if campaign.organised and not campaign.findings.is_one_hand:
         return Bar.ORGANISATION
     if not is_held(groups, pooled, origins=groups):
         return Bar.LINKS

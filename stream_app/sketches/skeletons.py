@@ -20,7 +20,7 @@ Skeleton = tuple[str, ...]
 
 SLOT = "▮"
 
-#: The contract's limit of templates in one event, and how many of a prompt suffice.
+#: The contract's limit of templates in one event, and how many of a prompt suffice: the campaign stage keeps three.
 MAX_SKELETONS, _ENOUGH = 4, 3
 
 #: A wrapper stands at the edges of a prompt; longer prompts are judged by this much of each edge.
@@ -32,6 +32,8 @@ MIN_WORDS = 4
 #: So many instructing words make a sentence an instruction; one alone occurs in any material.
 MIN_CUES = 2
 
+#: Words by which people tell a model what to do, a block a language or two: English, German, Spanish, French, Italian
+#: and Portuguese, Russian, Chinese (characters, some of them Japanese).
 CUES = frozenset(
     re.findall(
         r"\w+",

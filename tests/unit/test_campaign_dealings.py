@@ -136,6 +136,17 @@ def test_wrappers_that_follow_each_other_are_not_chosen(is_chosen: bool) -> None
     assert queue.pairs == 60 * 15 * 14 / 2
 
 
+def test_prompts_of_one_time_are_compared_with_all_others_of_it() -> None:
+    """So are those of a state without times: who stands beside whom in it, here people of one taste, says nothing."""
+    profiles = Profiles()
+    for number in range(60):
+        prompts = [PromptSketch("", [f"w{number // 20}"])] * 6
+        profiles.add(Signal(f"t{number:03}", 0, 0, BEGIN_MS, 6, Profile(prompts=prompts)))
+    people = population(profiles, np.ones(len(profiles), np.bool_))
+    own = np.unique([value_hash(f"w{number}") for number in range(3)]).astype(np.int32)
+    assert queue_of(people, profiles, Pool(np.ones(len(profiles))), own).is_chosen
+
+
 @pytest.mark.parametrize(("members", "is_own"), [(0, False), (100, False), (130, True), (200, True)])
 def test_wrappers_that_mostly_others_use_are_not_the_pools(members: int, is_own: bool) -> None:
     profiles = Profiles()

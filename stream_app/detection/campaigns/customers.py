@@ -22,7 +22,6 @@ from stream_app.detection.campaigns.links import KINDS, Kind, Population
 from stream_app.detection.campaigns.profiles import Flags, Floats
 from stream_app.detection.campaigns.proofs import (
     MANY,
-    MAX_TOP_SHARE,
     MIN_MEMBERS,
     MIN_NATS,
     PROOF,
@@ -44,7 +43,6 @@ _CLEARLY = 2.0
 #: people all did, of a campaign's every second one, or as many as have the link at all.
 _SAME_PEOPLE = 0.75
 _KINDS = tuple(kind for kind in KINDS if kind.is_hard and kind.name != "prefix")
-_KIND_GROUPS = frozenset(kind.group for kind in _KINDS)
 #: What ties a customer's people to each other: its cards and devices, and its product's client and system prompts.
 #: Networks tie strangers, too, now and then two or three of a pool; and so does a client that is no more than so far
 #: the pool's own.
@@ -81,13 +79,13 @@ def _is_one_origin(population: Population, pool: Pool) -> bool:
 
 def customers_inside(population: Population, pool: Pool, pooled: Set[str]) -> Flags:
     """Members with links of their own and a card or two, where the pool has many cards or devices (``pooled``)."""
-    fabric = _fabric_of(population, pool)
-    is_one = fabric.sizes >= MIN_MEMBERS
-    for kind in _KINDS:
-        if kind.group in pooled:
-            is_one &= effective_of(population, fabric, kind.name, MAX_TOP_SHARE) < SEVERAL[0]
     inside = np.zeros(len(population), np.bool_)
-    if not _KIND_GROUPS.isdisjoint(pooled):
+    counted = [kind for kind in _KINDS if kind.group in pooled]
+    if counted:
+        fabric = _fabric_of(population, pool)
+        is_one = fabric.sizes >= MIN_MEMBERS
+        for kind in counted:
+            is_one &= effective_of(population, fabric, kind.name) < SEVERAL[0]
         inside[fabric.members >= 0] = is_one[fabric.members[fabric.members >= 0]]
     return inside
 
@@ -97,7 +95,7 @@ def is_mostly_one(population: Population, pool: Pool) -> bool:
     fabric = _fabric_of(population, pool)
     is_few = np.zeros(len(fabric.sizes), np.bool_)
     for kind in _KINDS:
-        is_few |= effective_of(population, fabric, kind.name, MAX_TOP_SHARE) < MANY[0]
+        is_few |= effective_of(population, fabric, kind.name) < MANY[0]
     return bool((2 * fabric.sizes[is_few] >= fabric.sizes.sum()).any())
 
 

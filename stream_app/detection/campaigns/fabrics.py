@@ -12,6 +12,8 @@ from stream_app.detection.campaigns.profiles import Floats
 from stream_app.detection.campaigns.ratios import OWN_RATIO, ratios
 
 HARD_KINDS = tuple(kind for kind in KINDS if kind.is_hard)
+#: A value that more of a part's members have is the part's, whatever else some have: one customer's.
+MAX_TOP_SHARE = 0.5
 
 
 class Fabric(NamedTuple):
@@ -51,8 +53,8 @@ def fabric_of(population: Population, share: Floats, own: dict[str, NDArray[np.i
     return Fabric(members, own, dict(zip(own, np.split(labels, ends)[1:], strict=False)))
 
 
-def effective_of(population: Population, fabric: Fabric, kind: str, most: float) -> Floats:
-    """By part: effective number of its values of a kind, 0 where more than ``most`` of those that have any have one."""
+def effective_of(population: Population, fabric: Fabric, kind: str) -> Floats:
+    """By part: effective number of its values of a kind, 0 where most members that have any have one of them."""
     links, columns, part = population.links[kind], fabric.columns[kind], fabric.parts[kind]
     count = len(fabric.sizes)
     carriers = links.matrix[:, columns].T @ (fabric.members >= 0).astype(np.float64)
@@ -62,5 +64,5 @@ def effective_of(population: Population, fabric: Fabric, kind: str, most: float)
     effective: Floats = np.exp(-np.bincount(part, weights=share * np.log(share), minlength=count))
     top = np.zeros(count)
     np.maximum.at(top, part, carriers / having[part])
-    effective[(top > most) | (in_part <= 0)] = 0.0
+    effective[(top > MAX_TOP_SHARE) | (in_part <= 0)] = 0.0
     return effective

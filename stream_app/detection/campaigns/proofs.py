@@ -29,10 +29,10 @@ PROOF = 1.5
 #: links are there from the beginning, and an office of ten with one card must not prove who pays for a hundred. With
 #: half of its links and a third of all fields missing, a campaign brought 19 % in devices.
 MIN_PROVING_SHARE, MIN_LINKED_SHARE = 0.05, 0.15
-#: A link of many values (effective number, and that of networks), none of them with more than this share, is a pool of
-#: values. A single value may be one customer, two one that has changed it, a campus has several networks, and a company
+#: A link of many values (effective number, and that of networks), none of them that of most, is a pool of values.
+#: A single value may be one customer, two one that has changed it, a campus has several networks, and a company
 #: some cards and offices: several are not many, but neither are they one card.
-SEVERAL, MANY, MAX_TOP_SHARE = (3.0, 4.0), (5.0, 8.0), 0.5
+SEVERAL, MANY = (3.0, 4.0), (5.0, 8.0)
 #: A household pays with one card and signs up on one device: whoever is tied to more than one other is tied to a pool.
 BEYOND_A_PAIR = 2
 #: So many of those who bring a pool's values must have other links in common with it, too: with one other link on half
@@ -172,7 +172,7 @@ def pooled_of(population: Population, pool: Pool, groups: Set[str]) -> Pooled:
             columns = {hard.name: own_columns(population, linked, hard) for hard in HARD_KINDS}
             fabric = fabric_of(population, linked, columns)
             tied = np.bincount(fabric.members[fabric.members >= 0])
-            effective = effective_of(population, fabric, kind.name, MAX_TOP_SHARE)
+            effective = effective_of(population, fabric, kind.name)
             for least, found in ((MANY, pooled.many), (SEVERAL, pooled.several)):
                 is_pool = effective >= least[kind.name == "prefix"]
                 if 2 * tied[is_pool].sum() >= tied.sum() > 0:

@@ -33,7 +33,8 @@ _ONE_PROMPT = 1.5
 MAX_EXCESS = 1.6
 #: Pairs of prompts within accounts that it takes to tell.
 MIN_PAIRS = 40.0
-#: Prompts that are taken for sent at the same time, at least, and such times.
+#: Prompts that are taken for sent at the same time, about, so that others' among them tell shares of wrappers; and such
+#: times at most, which bounds their table to so many numbers a wrapper.
 _SAME_TIME, _MOST_TIMES = 30, 500
 #: Where no other account has any of an account's wrappers.
 _LEAST_CHANCE = 1e-3
@@ -132,8 +133,7 @@ class _Others:
     def __init__(self, owner: Places, wrapper: Places, sent: NDArray[np.uint16]) -> None:
         count, self._wrapper, self._wrappers = len(owner), wrapper, int(wrapper.max()) + 1
         times = min(max(count // _SAME_TIME, 1), _MOST_TIMES)
-        self._time = np.empty(count, np.int64)
-        self._time[np.argsort(sent, kind="stable")] = np.arange(count) * times // count
+        self._time = np.searchsorted(np.sort(sent), sent).astype(np.int64) * times // count
         self._all = np.bincount(self._time * self._wrappers + wrapper, minlength=times * self._wrappers)
         self._place = owner * times + self._time
         self._own, self._owns = np.unique(self._place * self._wrappers + wrapper, return_counts=True)

@@ -24,7 +24,7 @@ demo: setup ## Run everything on this machine for a minute: broker, both workers
 	@$(RUN) stream_app demo
 
 test: setup lint typecheck ## Check style and types, and run all tests but the fault battery
-	@$(RUN) pytest -n 3 --dist loadfile -m "not faults"
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not faults"
 
 lint: setup ## Check style
 	@$(RUN) ruff check

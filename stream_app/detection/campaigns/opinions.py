@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from math import log2
 
 from msgspec import Struct
-from river.linear_model import LogisticRegression
-from river.optim import SGD
 
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.links import GROUPS
@@ -38,6 +36,10 @@ class Ranking:
     """
 
     def __init__(self, opinions: Iterable[Opinion]) -> None:
+        # With River's linear models comes all of scipy.stats, for which no command and no restarted worker need wait.
+        from river.linear_model import LogisticRegression  # noqa: PLC0415
+        from river.optim import SGD  # noqa: PLC0415
+
         self._model = LogisticRegression(optimizer=SGD(_LEARNING_RATE), l2=_FORGETTING)
         self._dismissed = 0
         for opinion in opinions:

@@ -24,7 +24,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from benchmarks.calibration_page import ANY, ANY_ABOVE_FLOOR, page, reliability_chart
 from benchmarks.quality import drifts, real_curves
 from benchmarks.quality.streams import Stream, batches, event_json
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection import closings
 from stream_app.detection.detector import Detector
 from stream_app.detection.features import CODES, PER_MINUTE, PER_TEN_MINUTES
@@ -35,6 +34,7 @@ from stream_app.detection.records import Record
 from stream_app.detection.scorers import CountExpectation
 from stream_app.detection.state import TenantState
 from stream_app.detection.windows import is_block_end
+from stream_app.policies import DEFAULT_POLICY
 from tests.real_input import azure_events
 
 #: Seen by nobody who tuned the detector.

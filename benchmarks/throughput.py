@@ -22,10 +22,10 @@ from confluent_kafka import Consumer, Producer
 from rich.console import Console
 
 from stream_app.adapters.topic_admin import create_topics
-from stream_app.app import read_policy
 from stream_app.demo.workers import running_worker
 from stream_app.detection.decode import decode_record
 from stream_app.detection.state import PARTITION_KEY
+from stream_app.policies import read_policy
 from stream_app.replay import Replay
 from stream_app.settings import Settings
 from stream_app.simulate.population import population

@@ -24,12 +24,12 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 from benchmarks.throughput import cpu_s, workload
 from stream_app.adapters.topic_admin import create_topics
-from stream_app.app import read_policy
 from stream_app.demo.workers import running_worker
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect, Tally
 from stream_app.detection.records import Record
 from stream_app.metrics import Metrics, Waited
+from stream_app.policies import read_policy
 from stream_app.settings import Settings
 from tests.brokers import real_kafka
 from tests.operations.stack import alertmanager, prometheus, receivers

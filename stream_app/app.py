@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import faust
@@ -29,7 +28,7 @@ from stream_app.detection.campaigns.repetitions import VerdictReader
 from stream_app.detection.campaigns.stage import CampaignStage
 from stream_app.detection.detector import Detector
 from stream_app.detection.operators import parse_operator
-from stream_app.detection.policy import Policy, load_policy
+from stream_app.detection.policy import Policy
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from stream_app.sharing.keys import load_exchange
@@ -40,16 +39,6 @@ from stream_app.topology import Stage, TopicName
 SESSION_TIMEOUT_S, EMBEDDED_SESSION_TIMEOUT_S = 6.0, 2.0
 #: Deliveries between the reader and the agent: one being applied, the next ready.
 DELIVERIES_WAITING = 2
-DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
-
-
-def read_policy(settings: Settings) -> Policy:
-    """The policy file of the settings, or the one that comes with the package.
-
-    Raises ``PolicyError`` when it is not a policy and ``OSError`` when it cannot be read.
-    """
-    path = settings.policy or DEFAULT_POLICY
-    return load_policy(path.read_text(), str(path))
 
 
 class WorkerParts(NamedTuple):

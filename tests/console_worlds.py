@@ -9,7 +9,6 @@ import msgspec
 import orjson
 from prometheus_client import CollectorRegistry
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.console.extracts import Extracts
 from stream_app.console.people import SignIns, read_networks
 from stream_app.console.rendering import Desk
@@ -17,6 +16,7 @@ from stream_app.console.server import create_console_app
 from stream_app.console.view import TopicRecord, View
 from stream_app.detection.operators import OperatorRecord
 from stream_app.detection.policy import load_policy
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 

@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "topology": set(),
     "grants": {"topology"},
     "settings": {"topology"},
+    "policies": {"detection", "settings"},
     "signatures": set(),
     "sharing": {"detection", "signatures", "sketches"},
     "signed_records": {"signatures"},

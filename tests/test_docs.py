@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.cli import main
 from stream_app.console.metrics import ConsoleMetrics
 from stream_app.console.view import View
@@ -35,6 +34,7 @@ from stream_app.grants import COMPONENTS
 from stream_app.limiter.decisions_table import DecisionsTable
 from stream_app.limiter.metrics import LimiterMetrics
 from stream_app.metrics import Metrics
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 from stream_app.simulate.campaigns import SCENARIOS
 from stream_app.simulate.campaigns.hard_negatives import HARD_NEGATIVES

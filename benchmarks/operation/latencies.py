@@ -15,8 +15,8 @@ from benchmarks.operation.live_traffic import BURST_EVENTS, Background, Bursts
 from benchmarks.operation.streams import requests_of
 from benchmarks.race.workloads import PARTITIONS, SEED, SIZES, draw_stream
 from benchmarks.throughput import worker_cpu_s
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.decisions import Decision
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests.brokers import alter_topic

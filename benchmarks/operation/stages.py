@@ -11,11 +11,11 @@ from benchmarks.operation.streams import requests_of
 from benchmarks.race.workloads import EVENTS_PER_S, SEED, SIZES, draw_stream
 from stream_app.adapters.partitions import CHECKPOINT_S
 from stream_app.adapters.sources import Chunk, SourceReader
-from stream_app.app import read_policy
 from stream_app.detection.decode import decode_record
 from stream_app.detection.detector import Detector
 from stream_app.detection.records import Record
 from stream_app.garbage import calm_garbage_collection
+from stream_app.policies import read_policy
 from stream_app.settings import Settings
 
 #: Records handed to the core at once, as a partition does it.

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from benchmarks.throughput import workload
-from stream_app.app import read_policy
 from stream_app.detection.state import PARTITION_KEY, TenantState, decode_tenant, encode_tenant
 from stream_app.detection.windows import Windows
+from stream_app.policies import read_policy
 from stream_app.replay import Replay
 from stream_app.settings import Settings
 

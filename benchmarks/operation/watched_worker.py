@@ -22,11 +22,12 @@ import faust
 import msgspec
 from msgspec import Struct
 
-from stream_app.app import create_app, effect_records, read_policy
+from stream_app.app import create_app, effect_records
 from stream_app.detection.detector import Detector
 from stream_app.detection.effects import Effect
 from stream_app.detection.records import Record
 from stream_app.garbage import calm_garbage_collection
+from stream_app.policies import read_policy
 from stream_app.settings import load_settings
 from stream_app.topology import TopicName
 

@@ -21,8 +21,8 @@ from benchmarks.quality.closed_loops import judge
 from benchmarks.quality.comparison import Seen, Standing, compare, own_standings, see
 from benchmarks.quality.measures import Outcome, assess
 from benchmarks.quality.results import Said, write
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.policy import Policy, load_policy
+from stream_app.policies import DEFAULT_POLICY
 
 TUNING_SEEDS = (101, 102)
 REPORTED_SEEDS = (211, 212, 213)

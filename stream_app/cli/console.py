@@ -15,11 +15,11 @@ from stream_app.adapters.credentials import CredentialsError, check_credentials
 from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.adapters.operator_topic import publish
 from stream_app.adapters.topic_admin import check_rights
-from stream_app.app import DEFAULT_POLICY
 from stream_app.console.people import PeopleError, SignIns, TokensFile, one_token, read_networks
 from stream_app.console.service import Running, start_console
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.logs import log_to_stderr
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import SecurityProtocol, Settings, SettingsError, load_settings
 from stream_app.signatures import KeyFileError, load_signer
 from stream_app.web_security import WebSecurityError, check_web_security

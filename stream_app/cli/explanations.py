@@ -12,7 +12,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from stream_app.adapters.decision_log import DecisionLogError, read_instructions
 from stream_app.adapters.recorded_events import OnProgress, RecordsGoneError, find_span, read_span
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import OperatorRecord, OperatorWord, SetPolicy
 from stream_app.detection.policy import Policy, PolicyError, load_policy
@@ -21,6 +20,7 @@ from stream_app.plots.explanations import NothingRecordedError, Recorded, pictur
 from stream_app.plots.memberships import compose_member
 from stream_app.plots.pictures import Drawing, compose, to_standalone_svg
 from stream_app.plots.rasters import to_png
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.reports.lines import EventFiles, UnreadableError
 from stream_app.settings import SettingsError, load_settings
 from stream_app.stories import follows

@@ -12,11 +12,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from stream_app.adapters.decision_log import DecisionLogError, read_records
 from stream_app.adapters.histories import SCHEME, HistorySource, find_spans, parse_source, read_spans
 from stream_app.adapters.recorded_events import RecordsGoneError
-from stream_app.app import read_policy
 from stream_app.cli.explanations import refuse
 from stream_app.cli.operator_records import settings_or_refuse
 from stream_app.detection.operators import OperatorWord, SetPolicy, parse_operator
 from stream_app.detection.policy import Policy, PolicyError
+from stream_app.policies import read_policy
 from stream_app.reports.lines import EventFiles, UnreadableError
 from stream_app.settings import Settings
 from stream_app.topology import TopicName

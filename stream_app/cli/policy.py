@@ -10,11 +10,11 @@ from rich.console import Console
 
 from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.adapters.operator_topic import WrittenRecord, read_operator_records
-from stream_app.app import DEFAULT_POLICY
 from stream_app.cli.explanations import refuse
 from stream_app.cli.operator_records import Order, orders, settings_or_refuse, write
 from stream_app.detection.operators import RecordType, SetPolicy
 from stream_app.detection.policy import Policy, PolicyError, load_policy
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 
 

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from stream_app.adapters.decision_log import DecisionLogError, Unreadable, read_file, read_topic
 from stream_app.adapters.evidence import Evidence, find_evidence, read_evidence, read_words
 from stream_app.adapters.recorded_events import RecordsGoneError
-from stream_app.app import detectors, read_policy
+from stream_app.app import detectors
 from stream_app.cli.explanations import reading, refuse
 from stream_app.cli.histories import kafka_source
 from stream_app.detection.campaigns.detector import CampaignDetector
@@ -23,6 +23,7 @@ from stream_app.detection.operators import Forget, JournalEntry
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.records import Record
+from stream_app.policies import read_policy
 from stream_app.replay import Replay
 from stream_app.reports.lines import UnreadableError
 from stream_app.reports.results import RunInput

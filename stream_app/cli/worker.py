@@ -18,12 +18,13 @@ from stream_app.adapters.operator_signatures import operator_signatures
 from stream_app.adapters.outboxes import RecordsOf
 from stream_app.adapters.sources import SourceChangedError
 from stream_app.adapters.topic_admin import check_rights, check_topics
-from stream_app.app import create_app, detectors, effect_records, read_exchange, read_policy
+from stream_app.app import create_app, detectors, effect_records, read_exchange
 from stream_app.detection.policy import Policy, PolicyError
 from stream_app.detection.state import StateError
 from stream_app.garbage import calm_garbage_collection
 from stream_app.grants import COMPONENT_OF
 from stream_app.logs import log_to_stderr
+from stream_app.policies import read_policy
 from stream_app.settings import Settings, SettingsError, load_settings
 from stream_app.web_security import WebSecurityError, check_web_security
 

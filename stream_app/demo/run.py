@@ -15,7 +15,6 @@ from stream_app.adapters.campaign_topic import read_campaigns
 from stream_app.adapters.decision_log import DecisionLogError
 from stream_app.adapters.embedded_broker import EmbeddedBroker
 from stream_app.adapters.topic_admin import create_topics, partition_counts
-from stream_app.app import DEFAULT_POLICY
 from stream_app.demo.console import running_console
 from stream_app.demo.gateway import Gateway
 from stream_app.demo.observers import ControlTopicWatch
@@ -23,6 +22,7 @@ from stream_app.demo.traffic import Traffic
 from stream_app.demo.workers import DemoError, RunningWorker, starting_worker
 from stream_app.detection.decisions import Action, Subject
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 from stream_app.topology import Stage, TopicName
 

@@ -1,6 +1,6 @@
 """The policy of the trials."""
 
-from stream_app.app import DEFAULT_POLICY
+from stream_app.policies import DEFAULT_POLICY
 
 
 def touchy_policy() -> str:

@@ -12,10 +12,10 @@ import orjson
 from confluent_kafka import KafkaException
 
 from stream_app.adapters.topic_admin import create_topics
-from stream_app.app import read_policy
 from stream_app.detection.decisions import Decision
 from stream_app.detection.operators import JournalEntry
 from stream_app.detection.partitions import partition_of
+from stream_app.policies import read_policy
 from stream_app.replay import OPERATOR_LOG
 from stream_app.settings import Settings
 from stream_app.topology import TopicName

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Producer
 
-from stream_app.app import DEFAULT_POLICY, read_policy
 from stream_app.cli import main
 from stream_app.demo.workers import running_worker
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import EmitDecision
+from stream_app.policies import DEFAULT_POLICY, read_policy
 from stream_app.replay import Replay
 from stream_app.settings import Settings
 from stream_app.topology import Stage, TopicName

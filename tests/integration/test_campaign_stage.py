@@ -9,7 +9,6 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from stream_app.app import DEFAULT_POLICY, read_policy
 from stream_app.cli import main
 from stream_app.demo.workers import running_worker
 from stream_app.detection.campaigns.detector import CampaignDetector
@@ -17,6 +16,7 @@ from stream_app.detection.campaigns.entries import entries_of
 from stream_app.detection.decisions import Action
 from stream_app.detection.effects import EmitDecision, EmitVerdict
 from stream_app.detection.records import Record
+from stream_app.policies import DEFAULT_POLICY, read_policy
 from stream_app.replay import Replay
 from stream_app.settings import Settings
 from stream_app.topology import Stage, TopicName

@@ -13,7 +13,6 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from PIL import Image
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.cli.decisions import decisions
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.detector import Detector
@@ -21,6 +20,7 @@ from stream_app.detection.operators import parse_operator
 from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy, load_policy
 from stream_app.detection.records import Record
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests.conftest import SettingsFor

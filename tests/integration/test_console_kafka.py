@@ -13,10 +13,10 @@ from confluent_kafka import Producer
 from prometheus_client import CollectorRegistry
 
 from stream_app.adapters.operator_topic import publish
-from stream_app.app import DEFAULT_POLICY
 from stream_app.console.people import SignIns, one_token
 from stream_app.console.service import Running, start_console
 from stream_app.detection.policy import load_policy
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 from stream_app.topology import TopicName
 from tests.conftest import SettingsFor

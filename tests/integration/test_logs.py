@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.demo.workers import running_worker
 from stream_app.detection.decisions import Decision
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import LogLevel
 from stream_app.topology import TopicName
 from tests.conftest import SettingsFor

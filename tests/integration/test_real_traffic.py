@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from stream_app.app import read_policy
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import EmitDecision
+from stream_app.policies import read_policy
 from stream_app.replay import Replay
 from stream_app.settings import Settings
 from stream_app.topology import TopicName

@@ -16,10 +16,10 @@ import pytest
 from confluent_kafka import Producer
 
 from stream_app.adapters.topic_admin import create_topics
-from stream_app.app import DEFAULT_POLICY, read_policy
 from stream_app.demo.workers import running_worker
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.effects import EmitDecision
+from stream_app.policies import DEFAULT_POLICY, read_policy
 from stream_app.replay import Replay
 from stream_app.reports.journals import read_journal
 from stream_app.settings import Settings

@@ -17,11 +17,11 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from stream_app.adapters.topic_admin import create_topics
-from stream_app.app import DEFAULT_POLICY
 from stream_app.demo.gateway import Gateway
 from stream_app.demo.traffic import made_up_traffic
 from stream_app.demo.workers import RunningWorker, starting_worker
 from stream_app.limiter import ControlTopic, DecisionsTable, Limiter
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.settings import Settings
 from stream_app.topology import Stage, TopicName
 from tests.brokers import real_kafka

@@ -7,7 +7,6 @@ import msgspec
 import orjson
 from msgspec import UNSET
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.backfills import Backfill
 from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.records import Status
@@ -18,6 +17,7 @@ from stream_app.detection.partitions import partition_of
 from stream_app.detection.policy import Policy, load_policy
 from stream_app.detection.records import Record
 from stream_app.detection.state import PARTITION_KEY, decode_partition, decode_tenant
+from stream_app.policies import DEFAULT_POLICY
 from tests.unit.campaign_worlds import campaign_events
 from tests.unit.streams import (
     BEGIN_MS,

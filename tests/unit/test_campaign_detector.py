@@ -9,7 +9,6 @@ import msgspec
 import orjson
 import pytest
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.campaigns.detector import CampaignDetector
 from stream_app.detection.campaigns.entries import entries_of
 from stream_app.detection.campaigns.profiles import PROMPTS, Profiles
@@ -22,6 +21,7 @@ from stream_app.detection.policy import load_policy
 from stream_app.detection.records import Record
 from stream_app.detection.signals import Profile, PromptSketch, Signal
 from stream_app.detection.state import PARTITION_KEY, StateError
+from stream_app.policies import DEFAULT_POLICY
 from tests.unit.campaign_worlds import BEGIN_MS, Crowd
 from tests.unit.streams import operator_record
 

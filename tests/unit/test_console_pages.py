@@ -13,12 +13,12 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from stream_app.adapters.decision_log import LogRecord
-from stream_app.app import DEFAULT_POLICY
 from stream_app.console.dossier_files import document_of
 from stream_app.console.pages import Summary
 from stream_app.console.people import SignIns, one_token
 from stream_app.console.what_if_pages import RUNS
 from stream_app.console.what_if_runs import Run
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.topology import TopicName
 from tests.console_worlds import (
     CAMPAIGN,

@@ -3,11 +3,11 @@
 import pytest
 from msgspec import UNSET
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.decisions import Action
 from stream_app.detection.features import CODES
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.detection.rules import Circumstances
+from stream_app.policies import DEFAULT_POLICY
 from tests.unit.streams import POLICY, POLICY_TEXT, EventFields, in_order, run, steady
 
 REQUESTS = CODES.index("requests_60s")

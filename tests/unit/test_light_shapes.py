@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.app import read_policy
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.light_shapes import LightShapes
 from stream_app.detection.scorers import Expectation, ShareExpectation, t_quantile
 from stream_app.detection.state import decode_tenant
+from stream_app.policies import read_policy
 from stream_app.settings import Settings
 from tests.unit.streams import BEGIN_MS, EventFields, event, in_order, new_detector, records, run, steady, to_ms
 

@@ -11,7 +11,6 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.campaigns.confirmation import CampaignKind
 from stream_app.detection.campaigns.growth import Pool
 from stream_app.detection.campaigns.links import population
@@ -32,6 +31,7 @@ from stream_app.detection.link_rulings import (
 from stream_app.detection.policy import Policy, PolicyError, load_policy
 from stream_app.detection.signals import Profile, Signal
 from stream_app.limiter import DecisionsTable, Limiter, RequestFacts
+from stream_app.policies import DEFAULT_POLICY
 from tests.brokers import ROOT
 from tests.unit.campaign_worlds import BEGIN_MS
 

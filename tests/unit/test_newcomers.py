@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.app import read_policy
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.features import CODES, FEATURES
 from stream_app.detection.newcomers import Newcomers, PeerExpectation
 from stream_app.detection.policy import Policy
 from stream_app.detection.scorers import Baseline, t_quantile
+from stream_app.policies import read_policy
 from stream_app.settings import Settings
 from stream_app.stories import Background, points
 from tests.unit.streams import BEGIN_MS, EventFields, in_order, run, steady, to_ms

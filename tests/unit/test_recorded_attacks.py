@@ -16,8 +16,8 @@ from benchmarks.prompt_series import (
     ordinary_users,
     play,
 )
-from stream_app.app import DEFAULT_POLICY
 from stream_app.detection.policy import load_policy
+from stream_app.policies import DEFAULT_POLICY
 from stream_app.sketches import PromptScorer, sketch_prompt
 from tests.unit.streams import EventFields, event, in_order, run, steady
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from stream_app.app import read_policy
 from stream_app.detection.decisions import Action, Decision
 from stream_app.detection.decode import decode_record
 from stream_app.detection.events import Event
@@ -17,6 +16,7 @@ from stream_app.detection.services import Services
 from stream_app.detection.shapes import MAX_DISTINCT, MAX_RECENT, Shape, add_shape, optional_values
 from stream_app.detection.state import PARTITION_KEY, decode_partition, decode_tenant
 from stream_app.detection.windows import Minute
+from stream_app.policies import read_policy
 from stream_app.settings import Settings
 from tests.unit.streams import (
     BEGIN_MS,

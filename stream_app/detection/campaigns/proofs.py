@@ -171,7 +171,7 @@ def pooled_of(population: Population, pool: Pool, groups: Set[str]) -> Pooled:
                 continue
             columns = {hard.name: own_columns(population, linked, hard) for hard in HARD_KINDS}
             fabric = fabric_of(population, linked, columns)
-            tied = np.bincount(fabric.members[fabric.members >= 0])
+            tied = fabric.sizes
             effective = effective_of(population, fabric, kind.name)
             for least, found in ((MANY, pooled.many), (SEVERAL, pooled.several)):
                 is_pool = effective >= least[kind.name == "prefix"]

@@ -243,6 +243,16 @@ def test_many_cards_and_many_devices_at_one_site_are_one_hands(cards: int, devic
     assert findings.is_one_hand is is_one_hand
 
 
+@pytest.mark.parametrize(("carded", "is_brought"), [(0, False), (10, False), (40, True)])
+def test_devices_of_a_resellers_accounts_say_nothing_of_the_crowd_around_them(carded: int, is_brought: bool) -> None:
+    crowd = [
+        {"ip_prefixes": [f"rack-{n % 4}"]} | ({"payment_fp": f"card-{n % 8}"} if n < carded else {}) for n in range(80)
+    ]
+    found, _ = pool_of([*accounts(34, 1, 2, "reseller"), *crowd])
+    grow(found.people, found.pool, rounds=3)
+    assert examine(found.people, found.profiles, found.pool, {}, ["device"]).is_brought is is_brought
+
+
 def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
     proofs = {group: Proof(100.0, 0.0, 20.0) for group in ("client", "network", "content")}
     campaign = Campaign("c-1", BEGIN_MS, Pool(np.zeros(1)), CampaignKind.DISTILLATION, Status.CONFIRMED, proofs=proofs)
@@ -272,6 +282,7 @@ def test_nobody_is_acted_on_for_asking_alike_through_one_gateway() -> None:
         ({"shared_until_ms": BEGIN_MS + DAY_MS}, "partners"),
         ({"doubts": 6}, "explained"),
         ({"organised": 1}, "organisation"),
+        ({"findings": Findings(is_brought=False)}, "no_origin"),
         ({"status": Status.CANDIDATE, "kind": CampaignKind.COHORT}, None),
         ({"kind": CampaignKind.ACCOUNT_NETWORK, "word": Word(True, "ana", BEGIN_MS, None, 20.0, 0.5)}, None),
     ],

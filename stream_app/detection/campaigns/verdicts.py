@@ -150,7 +150,7 @@ def barred_by(campaign: Campaign) -> Bar | None:
         return Bar.LINKS
     origins = ORIGINS & {"genesis", *pooled, *campaign.findings.origins}
     is_of_one_hand = not BOTH_ORIGINS.isdisjoint({*groups, *pooled}) and is_held(groups, pooled, origins)
-    return None if is_of_one_hand else Bar.ORIGIN
+    return None if is_of_one_hand and campaign.findings.is_brought else Bar.ORIGIN
 
 
 def may_act(campaign: Campaign) -> bool:

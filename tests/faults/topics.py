@@ -56,11 +56,15 @@ class CommittedRecords:
     ) -> None:
         self._consumer.close()
 
-    def read_to_end(self) -> list[Record]:
-        """The records that are new since the last call, in each partition's order. Raises ``KafkaException``."""
+    def read_to_end(self, *, is_quiet: bool = False) -> list[Record]:
+        """The records that are new since the last call, in each partition's order. Raises ``KafkaException``.
+
+        Where everybody has ended his transactions (``is_quiet``), the end is that of the log: a producer is told so
+        before the partitions have the markers that let others read on.
+        """
         begun = len(self.records)
         deadline = time.monotonic() + ANSWER_S
-        ends = self._ends(deadline)
+        ends = self._ends(deadline, IsolationLevel.READ_UNCOMMITTED if is_quiet else IsolationLevel.READ_COMMITTED)
         while any(self._positions[number] < end for number, end in ends.items()):
             if time.monotonic() > deadline:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{self._positions} instead of {ends}"))
@@ -70,14 +74,12 @@ class CommittedRecords:
                 deadline = time.monotonic() + ANSWER_S
         return self.records[begun:]
 
-    def _ends(self, deadline: float) -> dict[int, int]:
-        """End offsets, behind which there may be transactions that are still open."""
+    def _ends(self, deadline: float, isolation: IsolationLevel) -> dict[int, int]:
+        """End offsets; behind those of committed records there may be transactions that are still open."""
         wanted = dict.fromkeys(self._places, _LATEST)
         while True:
             try:
-                answers = self._admin.list_offsets(
-                    wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ASK_S
-                )
+                answers = self._admin.list_offsets(wanted, isolation_level=isolation, request_timeout=ASK_S)
                 return {place.partition: answer.result().offset for place, answer in answers.items()}
             except KafkaException:
                 if time.monotonic() > deadline:

@@ -188,7 +188,7 @@ class Trial:
     def verdict(self) -> Verdict:
         """Stop traffic, let the workers finish, and compare; traffic may go on afterwards."""
         self.traffic.stop()
-        self.topics[TopicName.REQUESTS].read_to_end()
+        self.topics[TopicName.REQUESTS].read_to_end(is_quiet=True)
         self._expected = None
         self._settle()
         return self.judge()

@@ -24,7 +24,7 @@ from stream_app.topology import Stage, TopicName
 #: States in one transaction: some tens of megabytes, seconds on a slow broker, which ends one after a minute.
 _STATES = 20_000
 #: The first question for a group makes a new broker create its topic of groups; the next ones wait for that, too.
-_ANSWER_S = 30.0
+_FIRST_ANSWER_S = 30.0
 #: What it answers meanwhile.
 _COMING = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
 
@@ -112,13 +112,15 @@ def _check_group(settings: Settings, *, may_replace: bool) -> None:
     group = settings.stage_group
     admin = AdminClient(client_config(settings))
     members = _answered(
-        lambda: admin.describe_consumer_groups([group], request_timeout=_ANSWER_S)[group].result().members
+        lambda: admin.describe_consumer_groups([group], request_timeout=_FIRST_ANSWER_S)[group].result().members
     )
     if members:
         raise OccupiedError(f"group {group} has a running worker: stop all workers first")
     asked = ConsumerGroupTopicPartitions(group)
     places = _answered(
-        lambda: admin.list_consumer_group_offsets([asked], request_timeout=_ANSWER_S)[group].result().topic_partitions
+        lambda: (
+            admin.list_consumer_group_offsets([asked], request_timeout=_FIRST_ANSWER_S)[group].result().topic_partitions
+        )
     )
     if not may_replace and any(place.offset >= 0 for place in places or ()):
         raise OccupiedError(f"group {group} has positions already: --replace forgets what its workers have learned")
@@ -126,7 +128,7 @@ def _check_group(settings: Settings, *, may_replace: bool) -> None:
 
 def _answered(ask: Callable[[], _Answer]) -> _Answer:
     """What a group's coordinator answers; a new broker is still making it when it is asked for the first time."""
-    deadline = time.monotonic() + _ANSWER_S
+    deadline = time.monotonic() + _FIRST_ANSWER_S
     while True:
         try:
             return ask()
@@ -160,7 +162,7 @@ def _start(settings: Settings, number: int, former: ChangelogCopy) -> int:
 def _begin(settings: Settings, topic: str, number: int) -> int:
     consumer = new_consumer(settings)
     try:
-        begin, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_ANSWER_S)
+        begin, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_FIRST_ANSWER_S)
     finally:
         consumer.close()
     return begin
@@ -173,7 +175,7 @@ def _oldest_ms(settings: Settings, starts: Sequence[int]) -> int | None:
     consumer = new_consumer(settings)
     try:
         for number, start in enumerate(starts):
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_ANSWER_S)
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_FIRST_ANSWER_S)
             if start >= end:
                 continue
             consumer.assign([TopicPartition(topic, number, start)])

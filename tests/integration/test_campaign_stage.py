@@ -66,6 +66,7 @@ def members(entries: dict[str, Any]) -> set[str]:
     ("broker", "fate"),
     [
         ("embedded", "calm"),
+        ("embedded", "killed"),
         *(pytest.param("real", fate, marks=pytest.mark.kafka) for fate in ("killed", "killed in a tick")),
     ],
     indirect=["broker"],

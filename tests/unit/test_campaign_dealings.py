@@ -177,21 +177,23 @@ def test_some_users_of_a_popular_prompt_who_send_other_popular_ones_are_no_queue
 
 def test_a_verdict_on_content_alone_takes_a_queue_without_favourites_and_no_links_of_a_product() -> None:
     content = {"content": Proof(nats=300.0, control=0.0, provers=60.0)}
-    queue = Queue(wrappers=4.0, excess=1.1, pairs=400.0, shared_bodies=0.0, dealt=1.0)
 
-    def kind(
+    def kind(  # noqa: PLR0917
         groups: set[str],
         pooled: set[str],
         proofs: dict[str, Proof] = content,
         favoured: float = 1.0,
         joined: float = 0.8,
+        dealt: float = 1.0,
     ) -> CampaignKind:
+        queue = Queue(wrappers=4.0, excess=1.1, pairs=400.0, shared_bodies=0.0, dealt=dealt)
         dealing = Dealing(accounts=200, wrappers=4.0, favoured=favoured, joined=joined)
         return kind_of(Findings(proofs, queue=queue, dealing=dealing), groups, pooled, members=80)
 
     assert kind({"content", "client"}, set()) is CampaignKind.DISTILLATION
     assert kind({"content", "client"}, set(), favoured=1.6) is CampaignKind.COHORT
     assert kind({"content", "client"}, set(), joined=0.4) is CampaignKind.COHORT
+    assert kind({"content", "client"}, set(), dealt=0.6) is CampaignKind.COHORT
     assert (
         kind({"content", "client"}, set(), {"content": Proof(nats=80.0, control=0.0, provers=40.0)})
         is CampaignKind.COHORT

@@ -25,8 +25,11 @@ from stream_app.topology import Stage, TopicName
 _STATES = 20_000
 #: The first question for a group makes a new broker create its topic of groups; the next ones wait for that, too.
 _FIRST_ANSWER_S = 30.0
-#: What it answers meanwhile.
-_COMING = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR}
+#: What it answers meanwhile, if it does.
+_COMING = {
+    *(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR),
+    KafkaError._TIMED_OUT,
+}
 
 _Answer = TypeVar("_Answer")
 
@@ -112,15 +115,13 @@ def _check_group(settings: Settings, *, may_replace: bool) -> None:
     group = settings.stage_group
     admin = AdminClient(client_config(settings))
     members = _answered(
-        lambda: admin.describe_consumer_groups([group], request_timeout=_FIRST_ANSWER_S)[group].result().members
+        lambda: admin.describe_consumer_groups([group], request_timeout=ANSWER_S)[group].result().members
     )
     if members:
         raise OccupiedError(f"group {group} has a running worker: stop all workers first")
     asked = ConsumerGroupTopicPartitions(group)
     places = _answered(
-        lambda: (
-            admin.list_consumer_group_offsets([asked], request_timeout=_FIRST_ANSWER_S)[group].result().topic_partitions
-        )
+        lambda: admin.list_consumer_group_offsets([asked], request_timeout=ANSWER_S)[group].result().topic_partitions
     )
     if not may_replace and any(place.offset >= 0 for place in places or ()):
         raise OccupiedError(f"group {group} has positions already: --replace forgets what its workers have learned")
